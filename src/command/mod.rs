@@ -1,0 +1,1 @@
+//! Wiring. To be built.

@@ -1,0 +1,279 @@
+//! The nouns of a job and its state machine. Pure: no clock, no database, no chat.
+//!
+//! A durable state exists only if a restart treats it differently: [`Status`] says whether a job is over, [`Phase`]
+//! where it resumes. Everything finer is progress, kept in memory. [`Status::on`] is the one transition function.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::media::{Preset, Refusal, Warning};
+
+/// A job's number, unique for ever in one store. Displayed as `j17`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId(pub i64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "j{}", self.0)
+    }
+}
+
+/// A person on the chat platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UserId(pub i64);
+
+/// A chat on the chat platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChatId(pub i64);
+
+/// A message within its chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MessageId(pub i64);
+
+/// A language that kadr speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Russian.
+    Ru,
+}
+
+/// Who asked, and where the answer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Where the request was made and the result goes.
+    pub chat: ChatId,
+    /// Who made it.
+    pub user: UserId,
+    /// The message that holds the source.
+    pub message: MessageId,
+    /// Whether the chat has more than two people: groups get slower edits.
+    pub group: bool,
+    /// The language of the answers.
+    pub lang: Lang,
+}
+
+/// A file on the platform, as it can be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Fetches the file; belongs to one bot.
+    pub file_id: String,
+    /// The same for the same file always; cannot fetch.
+    pub file_unique_id: String,
+    /// As the platform announced it, bytes.
+    pub size_bytes: Option<u64>,
+}
+
+/// What someone wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who and where.
+    pub origin: Origin,
+    /// Of what.
+    pub source: Source,
+    /// Into what.
+    pub preset: Preset,
+}
+
+/// Whether a job is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waits to be claimed.
+    Queued,
+    /// Claimed by a worker of one boot.
+    Running,
+    /// Delivered.
+    Succeeded,
+    /// Ended without a result; the reason was told.
+    Failed,
+    /// Ended by its requester or an admin.
+    Canceled,
+    /// Its file took the process down twice; the file is refused for a while.
+    Quarantined,
+}
+
+/// Where a job resumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The source is to be fetched.
+    Fetch,
+    /// The source is in the scratch folder.
+    Convert,
+    /// The result is in the scratch folder, or is a remembered file of the platform.
+    Deliver,
+}
+
+/// What can happen to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A worker took it.
+    Claimed,
+    /// The result reached the chat.
+    Delivered,
+    /// It ended without a result.
+    Failed,
+    /// Shutdown, crash or a passing fault: it goes back to the queue.
+    Interrupted,
+    /// Its requester or an admin ended it.
+    Canceled,
+    /// Its file crashed the process once too often.
+    Quarantined,
+}
+
+/// A status met an event that it does not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a {status:?} job does not accept {event:?}")]
+pub struct IllegalTransition {
+    /// The status.
+    pub status: Status,
+    /// The event.
+    pub event: Event,
+}
+
+impl Status {
+    /// The status after `event`.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] where the status does not accept the event; terminal ones accept none.
+    pub fn on(self, event: Event) -> Result<Self, IllegalTransition> {
+        match (self, event) {
+            (Self::Queued, Event::Claimed) => Ok(Self::Running),
+            (Self::Running, Event::Interrupted) => Ok(Self::Queued),
+            (Self::Running, Event::Delivered) => Ok(Self::Succeeded),
+            (Self::Queued | Self::Running, Event::Failed) => Ok(Self::Failed),
+            (Self::Queued | Self::Running, Event::Canceled) => Ok(Self::Canceled),
+            (Self::Queued | Self::Running, Event::Quarantined) => Ok(Self::Quarantined),
+            (status, event) => Err(IllegalTransition { status, event }),
+        }
+    }
+
+    /// Whether nothing can change any more.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Canceled | Self::Quarantined
+        )
+    }
+}
+
+/// Why a job ended without a result: decides the words in chat, and whether a Retry button helps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// The input itself is at fault.
+    Refused {
+        /// How.
+        why: Refusal,
+    },
+    /// The platform does not hand out a file of this size.
+    TooLargeToFetch {
+        /// Announced size, bytes; 0 where it was not announced.
+        size_bytes: u64,
+        /// The limit, bytes.
+        limit_bytes: u64,
+    },
+    /// The platform does not take a result of this size.
+    TooLargeToSend {
+        /// Of the result, bytes.
+        size_bytes: u64,
+        /// The limit, bytes.
+        limit_bytes: u64,
+    },
+    /// The source is no longer there to fetch.
+    SourceGone,
+    /// The conversion took too long.
+    TimeLimit {
+        /// The limit, seconds.
+        limit_s: u64,
+    },
+    /// The network or the platform failed too often.
+    Network,
+    /// No disk space.
+    DiskFull,
+    /// The file crashed the process before and is refused for a while.
+    Quarantined,
+    /// Ours; the log has the cause.
+    Internal,
+}
+
+impl Reason {
+    /// Whether asking again may help.
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::TimeLimit { .. } | Self::Network | Self::DiskFull | Self::Internal => true,
+            Self::Refused { .. }
+            | Self::TooLargeToFetch { .. }
+            | Self::TooLargeToSend { .. }
+            | Self::SourceGone
+            | Self::Quarantined => false,
+        }
+    }
+}
+
+/// What kind of message a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParcelKind {
+    /// A video that streams.
+    Video,
+    /// A sound file.
+    Audio,
+}
+
+/// A result ready for delivery: all that the message needs besides the bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// The kind of message.
+    pub kind: ParcelKind,
+    /// Displayed, pixels; 0 for sound.
+    pub width: u32,
+    /// Displayed, pixels; 0 for sound.
+    pub height: u32,
+    /// Seconds, of the output.
+    pub duration_s: f64,
+    /// Bytes.
+    pub in_bytes: u64,
+    /// Bytes.
+    pub out_bytes: u64,
+    /// Whether the video stream was copied as it was.
+    pub video_copied: bool,
+    /// Whether the audio stream was copied as it was.
+    pub audio_copied: bool,
+    /// Time the conversion took, seconds.
+    pub wall_s: f64,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Set where the platform already has the result: sent again without bytes.
+    pub file_id: Option<String>,
+}
+
+/// One accepted request on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What was asked.
+    pub request: Request,
+    /// Whether it is over.
+    pub status: Status,
+    /// Where it resumes.
+    pub phase: Phase,
+    /// How many times it was claimed, interruptions by shutdown not counted.
+    pub attempt: u32,
+    /// Times the process died while this job was in [`Phase::Convert`].
+    pub crashes: u32,
+    /// The message in chat that shows how it stands and becomes the result.
+    pub status_message: Option<MessageId>,
+    /// The result, once there is one.
+    pub parcel: Option<Parcel>,
+    /// Why it ended without one.
+    pub reason: Option<Reason>,
+}

@@ -1,0 +1,122 @@
+//! What a caller holds of a running conversion: a cancel flag, a deadline and a gauge.
+//!
+//! The engine looks at [`Control::check`] once per packet and in libav's I/O interrupt callback; the caller polls
+//! [`Gauge::read`]. Nothing is pushed: the latest value wins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::error::MediaError;
+
+/// Cancel flag, deadline and gauge of one conversion. Clones share the same flag and gauge.
+#[derive(Clone, Debug)]
+pub struct Control {
+    cancel: Arc<AtomicBool>,
+    gauge: Arc<Gauge>,
+    deadline: Option<Instant>,
+    limit: Duration,
+}
+
+impl Control {
+    /// A control with a time limit counted from now; `None` means no limit.
+    #[must_use]
+    pub fn new(limit: Option<Duration>) -> Self {
+        Self {
+            cancel: Arc::default(),
+            gauge: Arc::default(),
+            deadline: limit.map(|limit| Instant::now() + limit),
+            limit: limit.unwrap_or_default(),
+        }
+    }
+
+    /// Asks the conversion to stop; it does within half a second. Cannot be taken back.
+    pub fn cancel(&self) {
+        self.cancel.store(true, Relaxed);
+    }
+
+    /// The gauge to poll.
+    #[must_use]
+    pub fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// Whether the work may go on.
+    ///
+    /// # Errors
+    /// [`MediaError::Canceled`] once cancelled, [`MediaError::TimeLimit`] once past the deadline.
+    pub fn check(&self) -> Result<(), MediaError> {
+        if self.cancel.load(Relaxed) {
+            return Err(MediaError::Canceled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(MediaError::TimeLimit {
+                limit_s: self.limit.as_secs(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a conversion stands, written by the engine and read by anyone.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    done_us: AtomicU64,
+    total_us: AtomicU64,
+    frames: AtomicU64,
+    out_bytes: AtomicU64,
+}
+
+/// One reading of a [`Gauge`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Media time written so far, microseconds.
+    pub done_us: u64,
+    /// Media time in all, microseconds; 0 while unknown.
+    pub total_us: u64,
+    /// Video frames written so far.
+    pub frames: u64,
+    /// Bytes written so far.
+    pub out_bytes: u64,
+}
+
+impl Progress {
+    /// The share done, 0..=1; `None` while the total is unknown.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people, not for arithmetic")]
+    pub fn fraction(&self) -> Option<f64> {
+        (self.total_us > 0).then(|| (self.done_us as f64 / self.total_us as f64).clamp(0.0, 1.0))
+    }
+}
+
+impl Gauge {
+    /// The latest values.
+    #[must_use]
+    pub fn read(&self) -> Progress {
+        Progress {
+            done_us: self.done_us.load(Relaxed),
+            total_us: self.total_us.load(Relaxed),
+            frames: self.frames.load(Relaxed),
+            out_bytes: self.out_bytes.load(Relaxed),
+        }
+    }
+
+    pub(super) fn start(&self, total_us: u64) {
+        self.total_us.store(total_us, Relaxed);
+        self.done_us.store(0, Relaxed);
+        self.frames.store(0, Relaxed);
+        self.out_bytes.store(0, Relaxed);
+    }
+
+    pub(super) fn reach(&self, done_us: u64) {
+        self.done_us.fetch_max(done_us, Relaxed);
+    }
+
+    pub(super) fn count_frame(&self) {
+        self.frames.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_bytes(&self, bytes: u64) {
+        self.out_bytes.fetch_add(bytes, Relaxed);
+    }
+}

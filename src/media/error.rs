@@ -1,0 +1,120 @@
+//! How a conversion fails, sorted by what the caller must do: tell the user, stop, try the next way, or report a fault.
+
+use std::io;
+
+/// Why a conversion did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// The input cannot become a video that plays; trying again will not help.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The caller raised the cancel flag.
+    #[error("cancelled")]
+    Canceled,
+    /// The deadline passed.
+    #[error("time limit of {limit_s} s reached")]
+    TimeLimit {
+        /// The limit, seconds.
+        limit_s: u64,
+    },
+    /// A device failed: the next way of the plan may work.
+    #[error("device {device}: {what}")]
+    Device {
+        /// The device, as in `cuda:0`.
+        device: String,
+        /// What it said.
+        what: String,
+    },
+    /// No room for the output.
+    #[error("disk full while writing the output")]
+    DiskFull,
+    /// The file system refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// libav refused something that it should have accepted: ours to fix.
+    #[error("{doing}: {what}")]
+    Engine {
+        /// What was tried.
+        doing: &'static str,
+        /// What libav answered.
+        what: String,
+    },
+    /// The output is not what was promised, so it was not kept.
+    #[error("output does not verify: {0}")]
+    Unverified(String),
+}
+
+/// Why an input is refused. The words name the value and the limit; chat has its own words for each.
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "refusal", rename_all = "snake_case")]
+pub enum Refusal {
+    /// No demuxer that kadr allows knows it, or it is empty.
+    #[error("not a video or audio file")]
+    NotMedia,
+    /// Nothing in it that the preset could use, such as `audio` asked of a silent file.
+    #[error("no {wanted} stream in the file")]
+    NoStream {
+        /// `video` or `audio`.
+        wanted: String,
+    },
+    /// A codec or format that this build does not decode.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// The codec or feature, by libav's name.
+        what: String,
+    },
+    /// Protected content.
+    #[error("encrypted content cannot be converted")]
+    Encrypted,
+    /// Too little could be decoded.
+    #[error("damaged: {decoded_percent} % could be decoded (at least {percent_min} % needed)")]
+    Damaged {
+        /// What could be decoded.
+        decoded_percent: u8,
+        /// What is needed.
+        percent_min: u8,
+    },
+    /// Longer than the limit.
+    #[error("duration is {duration_s} s (limit {limit_s} s)")]
+    TooLong {
+        /// Seconds.
+        duration_s: u64,
+        /// Seconds.
+        limit_s: u64,
+    },
+    /// More pixels a frame than the limit.
+    #[error("picture is {width}x{height} (limit {limit_px} pixels)")]
+    TooManyPixels {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Pixels a frame.
+        limit_px: u64,
+    },
+    /// More streams than the limit.
+    #[error("more than {limit} streams")]
+    TooManyStreams {
+        /// The limit.
+        limit: u32,
+    },
+    /// More bytes than the limit.
+    #[error("size is {size_bytes} bytes (limit {limit_bytes})")]
+    TooLarge {
+        /// Bytes.
+        size_bytes: u64,
+        /// Bytes.
+        limit_bytes: u64,
+    },
+    /// Headers that would make the reader allocate without measure, or more work than the limits allow.
+    #[error("over a safety limit: {what}")]
+    OverLimit {
+        /// Which one, with value and limit.
+        what: String,
+    },
+}

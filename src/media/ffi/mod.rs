@@ -1,0 +1,1 @@
+//! The fence: the only `unsafe`.

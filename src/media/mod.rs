@@ -1,0 +1,37 @@
+//! The engine: a file in, a file that plays out. Blocking; knows no tokio, no job, no chat.
+//!
+//! ```text
+//! probe(file)  -> MediaInfo            reads the file under every safety limit (ffi::open)
+//! plan(info, preset, caps) -> [Plan]   pure; best way first, the CPU last, never empty
+//! transcode(plan, input, part)         demux | decode | filter | encode | mux on scoped threads
+//! verify(part, plan)  -> Verdict       re-opens the output: is it what was promised?
+//! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
+//! ```
+//!
+//! Callers hold a [`Control`]: they raise its cancel flag and poll its gauge; the engine never calls them back.
+//! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
+//! libav's own allocation limit and log callback.
+
+pub mod control;
+pub mod convert;
+pub mod device;
+pub mod error;
+pub mod ffi;
+pub mod info;
+pub mod plan;
+pub mod preset;
+pub mod probe;
+pub mod report;
+pub mod thumbnail;
+pub mod transcode;
+pub mod verify;
+
+pub use self::control::{Control, Gauge, Progress};
+pub use self::convert::convert;
+pub use self::device::Caps;
+pub use self::error::{MediaError, Refusal};
+pub use self::info::MediaInfo;
+pub use self::plan::{Plan, plan};
+pub use self::preset::{Limits, Preset};
+pub use self::probe::probe;
+pub use self::report::{Report, Warning};

@@ -1,0 +1,84 @@
+//! What a conversion did, for a terminal, a log and a caption alike.
+
+use std::path::PathBuf;
+
+/// How the output came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Every stream copied.
+    Remux,
+    /// One stream copied, another encoded.
+    Partial,
+    /// Every stream encoded.
+    Transcode,
+}
+
+/// What happened to one kind of stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Packets copied as they were.
+    Copy,
+    /// Decoded and encoded.
+    Encode,
+    /// Not in the output.
+    None,
+}
+
+/// Something the user should know of an output that is otherwise right.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "warning", rename_all = "snake_case")]
+pub enum Warning {
+    /// Part of the source could not be decoded.
+    Damaged {
+        /// How much is missing, per cent of the frames or of the duration, at least 1.
+        lost_percent: u8,
+    },
+    /// Streams of the source that are not in the output.
+    Dropped {
+        /// `audio`, `subtitle`, `video`, `data` or `attachment`.
+        kind: String,
+        /// How many.
+        count: u32,
+    },
+    /// High dynamic range was mapped to BT.709.
+    ToneMapped,
+}
+
+/// The account of one conversion. Serialises to the last line of `kadr convert --json`.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    /// The source.
+    pub input: PathBuf,
+    /// The result.
+    pub output: PathBuf,
+    /// How.
+    pub mode: Mode,
+    /// `none` when nothing was encoded, else `cpu`, `cuda:N` or `hybrid:N`.
+    pub device: String,
+    /// The video stream.
+    pub video: Action,
+    /// The audio stream.
+    pub audio: Action,
+    /// Why, in words: `video copied: H.264 High 4.0, 8-bit 4:2:0`.
+    pub reasons: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Video frames in the output.
+    pub frames: u64,
+    /// Of the output, seconds, from the re-opened file.
+    pub duration_s: f64,
+    /// Displayed width of the output, pixels; 0 without video.
+    pub width: u32,
+    /// Displayed height of the output, pixels; 0 without video.
+    pub height: u32,
+    /// Time taken, seconds.
+    pub wall_s: f64,
+    /// Processor time taken by the whole process meanwhile, seconds.
+    pub cpu_s: f64,
+    /// Size of the source, bytes.
+    pub in_bytes: u64,
+    /// Size of the result, bytes.
+    pub out_bytes: u64,
+}

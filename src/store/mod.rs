@@ -1,0 +1,234 @@
+//! What must survive a crash: inbox, jobs, dialogues, settings, results.
+//!
+//! Telegram's side records updates, enqueues and cancels; the worker claims, advances and finishes. They meet here and
+//! nowhere else. Every write of a running job carries its [`Fence`]: a late writer of an older attempt or another boot
+//! changes nothing. Every call returns after its commit is on disk.
+//!
+//! Absent: file names, captions, text of users. After a job's end its row keeps ids, times, sizes and the outcome.
+
+pub mod sqlite;
+
+use std::future::Future;
+
+use tokio::sync::watch;
+
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Reason, Request, UserId};
+
+/// An update as the platform sent it, before anyone acted on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxUpdate {
+    /// The platform's number; ascending, the key of de-duplication.
+    pub update_id: i64,
+    /// The raw JSON.
+    pub payload: String,
+}
+
+/// The right to write to a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The job.
+    pub job: JobId,
+    /// The claim it belongs to.
+    pub attempt: u32,
+    /// The run of the process it belongs to.
+    pub boot: i64,
+}
+
+/// How many jobs may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Queued jobs of one user.
+    pub per_user_max: u32,
+    /// Queued jobs in all.
+    pub total_max: u32,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Enqueued {
+    /// Accepted; `position` 1 is next.
+    New {
+        /// The job.
+        job: Job,
+        /// Its place in the queue.
+        position: u32,
+    },
+    /// This very message asked for this before (its update was delivered again): the job as it stands.
+    Replayed {
+        /// The job.
+        job: Job,
+    },
+    /// The same user has the same file and preset on its way in this chat: the job as it stands.
+    Duplicate {
+        /// The job.
+        job: Job,
+    },
+    /// Done before: a new job that only delivers, with the remembered parcel.
+    Cached {
+        /// The job, in [`Phase::Deliver`].
+        job: Job,
+    },
+    /// The user has too many waiting.
+    UserQueueFull {
+        /// The limit.
+        limit: u32,
+    },
+    /// Too many are waiting in all.
+    QueueFull {
+        /// The limit.
+        limit: u32,
+    },
+    /// The file is quarantined.
+    Quarantined,
+}
+
+/// What may be claimed.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimLimits {
+    /// Running jobs of one user.
+    pub running_per_user_max: u32,
+    /// Only jobs that need no conversion: those with a remembered result.
+    pub deliver_only: bool,
+}
+
+/// A claimed job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The job, its attempt counted.
+    pub job: Job,
+    /// The right to write to it.
+    pub fence: Fence,
+    /// It was in conversion when the process died: run it alone.
+    pub suspect: bool,
+}
+
+/// How a run ended, terminally.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Delivered; the file id is remembered for (file_unique_id, preset, engine).
+    Succeeded {
+        /// Sends the result again without bytes.
+        file_id: Option<String>,
+    },
+    /// Ended without a result.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+    /// Ended by request.
+    Canceled,
+}
+
+/// What became of a wish to cancel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CancelAnswer {
+    /// It was waiting and is over now.
+    Canceled(Job),
+    /// It is running; its worker was told.
+    Asked(Job),
+    /// It was over already.
+    AlreadyOver(Job),
+    /// No such job, or not the asker's.
+    NotYours,
+}
+
+/// A remark about one job in a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueEntry {
+    /// The job.
+    pub job: Job,
+    /// Its place among the queued; `None` once running.
+    pub position: Option<u32>,
+}
+
+/// The store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The fence no longer holds: somebody else owns the job, or it is over.
+    #[error("{job} is no longer ours (attempt {attempt})")]
+    Fenced {
+        /// The job.
+        job: JobId,
+        /// Of the late writer.
+        attempt: u32,
+    },
+    /// Another process has this store.
+    #[error("another kadr uses {0}")]
+    Locked(String),
+    /// The database refused.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A row does not read.
+    #[error("database row does not read: {0}")]
+    Corrupt(String),
+}
+
+/// Shorthand of this floor.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Durable state. One implementation a database; clones share it.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Writes updates down; those known already are skipped. Returns the ones that are new, in order.
+    fn record_updates(&self, updates: Vec<InboxUpdate>) -> impl Future<Output = Result<Vec<InboxUpdate>>> + Send;
+    /// Updates that were written down but not marked handled, oldest first.
+    fn unhandled_updates(&self) -> impl Future<Output = Result<Vec<InboxUpdate>>> + Send;
+    /// Marks an update handled and drops its payload; its number stays, against a second delivery.
+    fn mark_handled(&self, update_id: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// Accepts a request; one transaction. `engine` is the engine version that a remembered result must have.
+    fn enqueue(
+        &self,
+        request: Request,
+        limits: QueueLimits,
+        engine: &str,
+    ) -> impl Future<Output = Result<Enqueued>> + Send;
+    /// Remembers the message that shows how a job stands.
+    fn set_status_message(&self, job: JobId, message: MessageId) -> impl Future<Output = Result<()>> + Send;
+    /// Records the intent to send a result as a new message. True the first time only.
+    fn record_send_intent(&self, job: JobId) -> impl Future<Output = Result<bool>> + Send;
+    /// A job by number.
+    fn job(&self, job: JobId) -> impl Future<Output = Result<Option<Job>>> + Send;
+    /// Jobs that are not over, running first, then in the order of claiming; of one user, or all.
+    fn queue(&self, user: Option<UserId>) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
+    /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.
+    fn cancel(&self, job: JobId, by: Option<UserId>) -> impl Future<Output = Result<CancelAnswer>> + Send;
+
+    /// Takes the next job: fair over users, capped per user, suspects only while nothing else runs.
+    fn claim(&self, limits: ClaimLimits) -> impl Future<Output = Result<Option<Claim>>> + Send;
+    /// Moves a running job to its next phase; into `Deliver` with the parcel.
+    fn advance(&self, fence: Fence, phase: Phase, parcel: Option<Parcel>) -> impl Future<Output = Result<()>> + Send;
+    /// Ends a running job, and remembers its result for the engine version where there is one.
+    fn finish(&self, fence: Fence, outcome: Outcome, engine: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Puts a running job back at `phase`. `not_before_s` delays the next claim; `count` keeps the attempt counted.
+    fn release(
+        &self,
+        fence: Fence,
+        phase: Phase,
+        not_before_s: u64,
+        count: bool,
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// Running jobs of this boot whose end was asked for.
+    fn cancel_requests(&self) -> impl Future<Output = Result<Vec<JobId>>> + Send;
+    /// At start: running jobs of other boots go back to the queue; those in conversion become suspects, and a second
+    /// crash quarantines the file. Returns the jobs that were quarantined now, for telling their users.
+    fn recover(&self) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// Forgets a remembered result.
+    fn forget_result(&self, request: &Request, engine: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// A dialogue's state, as its owner wrote it.
+    fn dialogue(&self, chat: ChatId, user: UserId) -> impl Future<Output = Result<Option<String>>> + Send;
+    /// Replaces a dialogue's state; `None` ends it.
+    fn set_dialogue(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        state: Option<String>,
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// A user's settings, as their owner wrote them.
+    fn settings(&self, user: UserId) -> impl Future<Output = Result<Option<String>>> + Send;
+    /// Replaces a user's settings.
+    fn set_settings(&self, user: UserId, settings: String) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ticks after every change that a worker may care about: a new job, a cancel, a release.
+    fn changes(&self) -> watch::Receiver<u64>;
+}

@@ -1,0 +1,1 @@
+//! SQLite: one writing connection, WAL, synchronous=FULL. To be built.

@@ -1,0 +1,1 @@
+//! The only module that knows teloxide. To be built.

@@ -1,0 +1,1 @@
+//! One scratch folder per job; sweep; disk budget. To be built.

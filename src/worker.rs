@@ -1,0 +1,1 @@
+//! Carries one job down the line. To be built.

@@ -1,0 +1,16 @@
+//! One integration binary; a module an area.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests judge kadr from outside, with ffprobe and by starting it"
+)]
+
+mod cli;
+mod media;
+mod playground;
+mod recovery;
+mod store;
+mod support;
+mod telegram;
+mod tidy;
+mod worker;
