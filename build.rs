@@ -1,1 +1,70 @@
-fn main() {}
+//! Checks that a usable FFmpeg is there and says so in a sentence where it is not; records versions for `--version`.
+//!
+//! `ffmpeg-sys-next` would fail too, but in the words of a linker.
+
+use std::process::{Command, exit};
+
+/// The libraries, and the range of their major versions from FFmpeg 5.1 to 9.
+const LIBRARIES: [(&str, &str, &str); 5] = [
+    ("libavcodec", "59.37", "63.999"),
+    ("libavformat", "59.27", "63.999"),
+    ("libavutil", "57.28", "61.999"),
+    ("libavfilter", "8.44", "12.999"),
+    ("libswscale", "6.7", "10.999"),
+];
+
+const HINT: &str = "hint: on Debian or Ubuntu: apt-get install libavcodec-dev libavformat-dev libavutil-dev \
+                    libavfilter-dev libavdevice-dev libswscale-dev libswresample-dev clang libclang-dev pkg-config";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-env-changed=PKG_CONFIG_PATH");
+    let mut built_with = Vec::new();
+    for (name, lowest, highest) in LIBRARIES {
+        let found = pkg_config::Config::new()
+            .cargo_metadata(false)
+            .range_version(lowest..=highest)
+            .probe(name);
+        match found {
+            Ok(library) => {
+                if name == "libavcodec" {
+                    side_data_cfg(&library.version);
+                }
+                built_with.push(format!("{name} {}", library.version));
+            }
+            Err(pkg_config::Error::ProbeFailure { .. } | pkg_config::Error::Command { .. }) => stop(&format!(
+                "{name} between {lowest} and {highest} (FFmpeg 5.1 to 9) with its headers was not found"
+            )),
+            Err(error) => stop(&format!("{name} cannot be looked up: {error}")),
+        }
+    }
+    println!("cargo::rustc-env=KADR_BUILT_WITH={}", built_with.join(", "));
+    println!("cargo::rustc-env=KADR_REVISION={}", revision());
+}
+
+/// FFmpeg 7 moved a stream's side data into its codec parameters.
+fn side_data_cfg(version: &str) {
+    println!("cargo::rustc-check-cfg=cfg(coded_side_data)");
+    let major = version.split('.').next().and_then(|text| text.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 61) {
+        println!("cargo::rustc-cfg=coded_side_data");
+    }
+}
+
+fn stop(sentence: &str) -> ! {
+    println!("cargo::error=kadr cannot be built: {sentence}");
+    println!("cargo::error={HINT}");
+    exit(1);
+}
+
+/// The commit, or `unknown` outside a checkout.
+fn revision() -> String {
+    Command::new("git")
+        .args(["rev-parse", "--short=10", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+}

@@ -1,1 +1,177 @@
-//! Wiring. To be built.
+//! What can be asked on the command line. Each command takes only what it needs: `convert` and `probe` build no async
+//! runtime, open no database and want no token.
+//!
+//! stdout is data, stderr is the progress bar, the log and the errors. Exit codes are one table: [`Exit`].
+
+pub mod convert;
+pub mod probe;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::media::MediaError;
+
+/// kadr turns any video into one that plays
+#[derive(Debug, Parser)]
+#[command(version = version(), about, propagate_version = false, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Convert files
+    Convert(convert::Args),
+    /// Say what files are and what would be done with them
+    Probe(probe::Args),
+}
+
+/// Exit codes, the same for every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed: disk, network, or a fault of ours.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The input was refused: not a video, unsupported, damaged, over a limit.
+    Refused = 3,
+    /// The time limit was reached.
+    TimeLimit = 4,
+    /// Cancelled by a signal.
+    Canceled = 130,
+}
+
+impl Exit {
+    /// The code for an engine's error.
+    #[must_use]
+    pub fn of(error: &MediaError) -> Self {
+        match error {
+            MediaError::Refused(_) => Self::Refused,
+            MediaError::TimeLimit { .. } => Self::TimeLimit,
+            MediaError::Canceled => Self::Canceled,
+            MediaError::Device { .. }
+            | MediaError::DiskFull
+            | MediaError::Io { .. }
+            | MediaError::Engine { .. }
+            | MediaError::Unverified(_) => Self::Failed,
+        }
+    }
+}
+
+/// A mistake in how kadr was called or configured: exit code 2, with a hint.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct UsageError {
+    message: String,
+    hint: String,
+}
+
+impl UsageError {
+    /// `message` says the value and what is wrong with it, `hint` what to do.
+    #[must_use]
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Runs a command and returns its exit code; errors are printed here and nowhere else.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    let outcome = match cli.command {
+        Command::Convert(args) => convert::run(&args),
+        Command::Probe(args) => probe::run(&args),
+    };
+    match outcome {
+        Ok(exit) => exit as u8,
+        Err(error) => match error.downcast_ref::<UsageError>() {
+            Some(usage) => {
+                print_error(&usage.message, &usage.hint);
+                Exit::Usage as u8
+            }
+            None => {
+                print_error(&format!("{error:#}"), "");
+                Exit::Failed as u8
+            }
+        },
+    }
+}
+
+/// One line, then a hint where there is one.
+#[expect(clippy::print_stderr, reason = "errors of a command go to stderr")]
+fn print_error(message: &str, hint: &str) {
+    eprintln!("error: {message}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// One line of data.
+fn print_line(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}").context("write to stdout")
+}
+
+/// One NDJSON line.
+fn print_json(line: &serde_json::Value) -> anyhow::Result<()> {
+    print_line(&line.to_string())
+}
+
+/// What helps with an engine's error; the words of the error itself already hold value and limit.
+fn hint_for(error: &MediaError) -> &'static str {
+    use crate::media::Refusal as R;
+    match error {
+        MediaError::Refused(refusal) => match refusal {
+            R::NotMedia => "give a video or audio file; playlists, images and documents are not converted",
+            R::NoStream { .. } => "another preset may fit this file, see `kadr probe`",
+            R::Unsupported { .. } => "a newer FFmpeg may decode it, see `kadr --version`",
+            R::Encrypted => "only a copy without protection can be converted",
+            R::Damaged { .. } => "get a complete copy of the file",
+            R::TooLong { .. } | R::TooLarge { .. } => "cut the file into shorter parts",
+            R::TooManyPixels { .. } => "scale the file down first",
+            R::TooManyStreams { .. } => "remux the file with fewer streams first",
+            R::OverLimit { .. } => "the file asks for more than a video of its size should",
+        },
+        MediaError::TimeLimit { .. } => "raise `--timeout`, or choose the preset `small`",
+        MediaError::Canceled => "nothing was left behind",
+        MediaError::Device { .. } => "run with `--device cpu`",
+        MediaError::DiskFull => "free some space, or choose another output folder",
+        MediaError::Io { .. } => "check that the path exists and may be read and written",
+        MediaError::Engine { .. } | MediaError::Unverified(_) => {
+            "this is a fault of kadr's: please report it with the output of `kadr probe`"
+        }
+    }
+}
+
+/// Inputs named on the command line must be files; checked before any work starts.
+fn check_inputs(inputs: &[PathBuf]) -> Result<(), UsageError> {
+    match inputs.iter().find(|input| !input.is_file()) {
+        None => Ok(()),
+        Some(input) => Err(UsageError::new(
+            format!("`{}` is not a file", input.display()),
+            "give the path of a video file",
+        )),
+    }
+}
+
+/// kadr's version, its revision, and FFmpeg's as built and as running.
+fn version() -> &'static str {
+    static VERSION: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        format!(
+            "{} ({})\nbuilt with: {}\nrunning on: {}",
+            env!("CARGO_PKG_VERSION"),
+            env!("KADR_REVISION"),
+            env!("KADR_BUILT_WITH"),
+            crate::media::versions(),
+        )
+    });
+    &VERSION
+}

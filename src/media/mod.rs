@@ -12,19 +12,20 @@
 //! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
 //! libav's own allocation limit and log callback.
 
+mod chain;
 pub mod control;
 pub mod convert;
 pub mod device;
 pub mod error;
-pub mod ffi;
+mod ffi;
 pub mod info;
 pub mod plan;
 pub mod preset;
 pub mod probe;
 pub mod report;
 pub mod thumbnail;
-pub mod transcode;
-pub mod verify;
+mod transcode;
+mod verify;
 
 pub use self::control::{Control, Gauge, Progress};
 pub use self::convert::convert;
@@ -35,3 +36,12 @@ pub use self::plan::{Plan, plan};
 pub use self::preset::{Limits, Preset};
 pub use self::probe::probe;
 pub use self::report::{Report, Warning};
+
+/// Part of the key of remembered results: raised whenever outputs change.
+pub const ENGINE_VERSION: &str = "1";
+
+/// The FFmpeg libraries that this process runs on.
+#[must_use]
+pub fn versions() -> String {
+    ffi::versions()
+}

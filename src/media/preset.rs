@@ -16,6 +16,11 @@ pub enum Preset {
     Audio,
 }
 
+impl Preset {
+    /// Every preset, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Play, Self::Small, Self::Audio];
+}
+
 /// A preset name that kadr does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown preset `{given}` (known: play, small, audio)")]

@@ -1,16 +1,291 @@
-//! File -> MediaInfo, under every safety limit.
+//! File -> MediaInfo, under every safety limit. Refuses what cannot become a video that plays.
 
+use std::fs::File;
 use std::path::Path;
 
-use super::{Control, Limits, MediaError, MediaInfo};
+use super::control::Control;
+use super::error::{MediaError, Refusal};
+use super::ffi::{self, AvError, Input, PixelFacts, StreamFacts};
+use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video};
+use super::preset::Limits;
+
+/// Packets that are looked at for the first one of the video stream.
+const FIRST_PACKETS_MAX: usize = 400;
+/// Below this rate a duration is a lie of the header (fragmented files): even silence in black takes more.
+const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 
 /// Reads what a file is.
 ///
 /// # Errors
 /// [`MediaError::Refused`] with the reason where it is not a video kadr takes.
-pub fn probe(_input: &Path, _limits: &Limits, _control: &Control) -> Result<MediaInfo, MediaError> {
-    Err(MediaError::Engine {
-        doing: "probe",
-        what: "not built yet".to_owned(),
-    })
+pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
+    ffi::init();
+    let (file, size_bytes) = open_file(input, limits)?;
+    let mut demuxer = Input::open(file, limits, control).map_err(|error| refuse(error, control))?;
+    let info = read_info(&mut demuxer, size_bytes, limits)?;
+    control.check()?;
+    Ok(info)
+}
+
+/// Opens an input and checks its size.
+pub(super) fn open_file(input: &Path, limits: &Limits) -> Result<(File, u64), MediaError> {
+    let io = |source| MediaError::Io {
+        doing: "open the input",
+        source,
+    };
+    let file = File::open(input).map_err(io)?;
+    let size_bytes = file.metadata().map_err(io)?.len();
+    if size_bytes == 0 {
+        return Err(Refusal::NotMedia.into());
+    }
+    match limits.size_bytes_max {
+        Some(limit_bytes) if size_bytes > limit_bytes => Err(Refusal::TooLarge {
+            size_bytes,
+            limit_bytes,
+        }
+        .into()),
+        _ => Ok((file, size_bytes)),
+    }
+}
+
+/// Why the opener gave up, in the words of a refusal.
+pub(super) fn refuse(error: AvError, control: &Control) -> MediaError {
+    if let Err(stopped) = control.check() {
+        return stopped;
+    }
+    match error {
+        AvError::NO_MEMORY => Refusal::OverLimit {
+            what: "an index or a stream count larger than kadr accepts".to_owned(),
+        }
+        .into(),
+        _ => Refusal::NotMedia.into(),
+    }
+}
+
+fn read_info(demuxer: &mut Input, size_bytes: u64, limits: &Limits) -> Result<MediaInfo, MediaError> {
+    let facts: Vec<StreamFacts> = (0..demuxer.stream_count()).map(|index| demuxer.facts(index)).collect();
+    if let Some(one) = facts
+        .iter()
+        .find(|one| matches!(one.tag.as_str(), "encv" | "enca" | "drmi" | "drms"))
+    {
+        tracing::debug!(tag = one.tag, "encrypted");
+        return Err(Refusal::Encrypted.into());
+    }
+    if facts.len() > limits.streams_max as usize {
+        return Err(Refusal::TooManyStreams {
+            limit: limits.streams_max,
+        }
+        .into());
+    }
+    let mut streams: Vec<Stream> = facts
+        .iter()
+        .enumerate()
+        .map(|(index, facts)| stream_of(index, facts))
+        .collect();
+    let video = choose_video(&streams);
+    let audio = choose_audio(&streams);
+    if video.is_none() && audio.is_none() {
+        let undecodable = streams
+            .iter()
+            .find(|stream| matches!(stream.kind, Kind::Video(_) | Kind::Audio(_)));
+        return Err(match undecodable {
+            Some(stream) => Refusal::Unsupported {
+                what: stream.codec.clone(),
+            }
+            .into(),
+            None => Refusal::NotMedia.into(),
+        });
+    }
+    // A video that cannot be decoded beside sound that can: the user asked for the video.
+    if video.is_none()
+        && let Some(stream) = streams
+            .iter()
+            .find(|stream| matches!(&stream.kind, Kind::Video(v) if v.width > 0))
+    {
+        return Err(Refusal::Unsupported {
+            what: stream.codec.clone(),
+        }
+        .into());
+    }
+    if let Some(index) = video {
+        look_at_first_packets(demuxer, index, &mut streams);
+    }
+    forget_uncounted_frames(demuxer, &mut streams);
+    let info = MediaInfo {
+        container: demuxer.format_name(),
+        size_bytes,
+        duration_us: demuxer.duration_us().filter(|&us| believable(us, size_bytes)),
+        streams,
+        video,
+        audio,
+    };
+    check_limits(&info, limits)?;
+    Ok(info)
+}
+
+/// Only MP4's sample tables count frames; AVI's header may name a number that nobody wrote.
+fn forget_uncounted_frames(demuxer: &Input, streams: &mut [Stream]) {
+    if demuxer.format_name().starts_with("mov") {
+        return;
+    }
+    for stream in streams {
+        if let Kind::Video(video) = &mut stream.kind {
+            video.frames = 0;
+        }
+    }
+}
+
+fn believable(duration_us: i64, size_bytes: u64) -> bool {
+    let duration_s = u64::try_from(duration_us / 1_000_000).unwrap_or(0).max(1);
+    size_bytes.saturating_mul(8) / duration_s >= BIT_RATE_BELIEVABLE_BPS
+}
+
+fn check_limits(info: &MediaInfo, limits: &Limits) -> Result<(), Refusal> {
+    if let Some(duration_us) = info.duration_us {
+        let (duration_s, limit_s) = (duration_us.unsigned_abs() / 1_000_000, limits.duration_max.as_secs());
+        if duration_s > limit_s {
+            return Err(Refusal::TooLong { duration_s, limit_s });
+        }
+    }
+    if let Some(video) = info.video() {
+        if u64::from(video.width) * u64::from(video.height) > limits.pixels_max {
+            return Err(Refusal::TooManyPixels {
+                width: video.width,
+                height: video.height,
+                limit_px: limits.pixels_max,
+            });
+        }
+        // Profile 5 has no base layer in a colour space that anything but Dolby's own mapping understands.
+        if video.dolby_vision == Some(5) {
+            return Err(Refusal::Unsupported {
+                what: "Dolby Vision profile 5".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The largest picture that is not a cover; the default flag decides between equals.
+fn choose_video(streams: &[Stream]) -> Option<usize> {
+    streams
+        .iter()
+        .filter(|stream| stream.decodable)
+        .filter_map(|stream| match &stream.kind {
+            Kind::Video(video) => Some((u64::from(video.width) * u64::from(video.height), stream)),
+            _ => None,
+        })
+        .filter(|(pixels, _)| *pixels > 0)
+        .max_by_key(|(pixels, stream)| (*pixels, stream.default, std::cmp::Reverse(stream.index)))
+        .map(|(_, stream)| stream.index)
+}
+
+/// The default track, then the one with most channels, then the first.
+fn choose_audio(streams: &[Stream]) -> Option<usize> {
+    streams
+        .iter()
+        .filter(|stream| stream.decodable)
+        .filter_map(|stream| match &stream.kind {
+            Kind::Audio(audio) if audio.sample_rate > 0 && audio.channels > 0 => Some((audio.channels, stream)),
+            _ => None,
+        })
+        .max_by_key(|(channels, stream)| (stream.default, *channels, std::cmp::Reverse(stream.index)))
+        .map(|(_, stream)| stream.index)
+}
+
+fn stream_of(index: usize, facts: &StreamFacts) -> Stream {
+    let kind = match facts.kind {
+        "video" if facts.attached_picture => Kind::Cover,
+        "video" => Kind::Video(video_of(facts)),
+        "audio" => Kind::Audio(Audio {
+            codec: facts.codec.clone(),
+            profile: facts.profile_name.clone(),
+            sample_rate: facts.sample_rate,
+            channels: facts.channels,
+            bit_rate_bps: facts.bit_rate_bps,
+        }),
+        "subtitle" => Kind::Subtitle,
+        _ => Kind::Data,
+    };
+    Stream {
+        index,
+        codec: facts.codec.clone(),
+        kind,
+        default: facts.default,
+        decodable: facts.decodable,
+        start_us: facts
+            .start
+            .map_or(0, |start| facts.time_base.rescale(start, Rational::MICROS)),
+    }
+}
+
+fn video_of(facts: &StreamFacts) -> Video {
+    let pixel = ffi::pixel_facts(facts.format).unwrap_or(PixelFacts {
+        bits: 8,
+        ..PixelFacts::default()
+    });
+    Video {
+        codec: facts.codec.clone(),
+        profile: facts.profile_name.clone(),
+        level: facts.level,
+        width: facts.width,
+        height: facts.height,
+        sar: facts.sar,
+        orientation: facts
+            .display_matrix
+            .as_ref()
+            .map(Orientation::of_matrix)
+            .unwrap_or_default(),
+        fps: believable_fps(facts.frame_rate.value(), facts.real_frame_rate.value()),
+        pixel_format: facts.format_name.clone(),
+        bits: pixel.bits,
+        chroma_420: pixel.chroma_420,
+        alpha: pixel.alpha || facts.alpha_side_stream,
+        alpha_side_stream: facts.alpha_side_stream,
+        rgb: pixel.rgb,
+        colour: Colour {
+            matrix: facts.matrix,
+            transfer: facts.transfer,
+            primaries: facts.primaries,
+            full_range: facts.full_range || pixel.jpeg_range,
+        },
+        // libav: 0 unknown, 1 progressive, 2..=5 the field orders.
+        maybe_interlaced: facts.field_order != 1,
+        interlaced: facts.field_order > 1,
+        dolby_vision: facts.dolby_vision_profile,
+        frames: facts.frames,
+        starts_on_key: false,
+        has_pts: false,
+    }
+}
+
+/// libav estimates twice: by the average and by the common tick. Either may be a time base in disguise (1000 fps in
+/// FLV, 57600 in screen captures), so the lower one is believed.
+fn believable_fps(average: f64, real: f64) -> f64 {
+    match (average > 0.0, real > 0.0) {
+        (true, true) => average.min(real),
+        (true, false) => average,
+        _ => real,
+    }
+}
+
+/// Whether the first video packet could open a file of its own.
+fn look_at_first_packets(demuxer: &mut Input, index: usize, streams: &mut [Stream]) {
+    let Some(Stream {
+        kind: Kind::Video(video),
+        ..
+    }) = streams.get_mut(index)
+    else {
+        return;
+    };
+    for _ in 0..FIRST_PACKETS_MAX {
+        match demuxer.read() {
+            Ok(Some(packet)) if packet.stream() == index => {
+                video.starts_on_key = packet.is_key() && !packet.is_discard();
+                video.has_pts = packet.pts().is_some();
+                return;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
 }

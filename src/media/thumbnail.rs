@@ -1,16 +1,102 @@
 //! A JPEG for the chat: at most 320 pixels a side and under 200 kB, as the Bot API asks.
 
+use std::io::Write;
 use std::path::Path;
 
-use super::{Control, MediaError};
+use super::control::Control;
+use super::error::{MediaError, Refusal};
+use super::ffi::{AvError, Decoder, Encoder, Frame, Graph, Input, VideoTarget};
+use super::info::{Colour, Rational};
+use super::preset::Limits;
+use super::probe::{open_file, probe, refuse};
+use super::transcode::engine;
 
-/// Writes a thumbnail of an output that was already verified.
+const EDGE_MAX: u32 = 320;
+const BYTES_MAX: usize = 200_000;
+
+/// Writes a thumbnail of an output that was already verified: its first picture.
 ///
 /// # Errors
 /// See [`MediaError`]; a caller may go on without a thumbnail.
-pub fn thumbnail(_video: &Path, _jpeg: &Path, _control: &Control) -> Result<(), MediaError> {
-    Err(MediaError::Engine {
-        doing: "thumbnail",
-        what: "not built yet".to_owned(),
-    })
+pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaError> {
+    let limits = Limits::default();
+    let info = probe(video, &limits, control)?;
+    let (Some(index), Some(stream)) = (info.video, info.video()) else {
+        return Err(Refusal::NoStream {
+            wanted: "video".to_owned(),
+        }
+        .into());
+    };
+    let (file, _) = open_file(video, &limits)?;
+    let mut input = Input::open(file, &limits, control).map_err(|error| refuse(error, control))?;
+    input.keep_only(&[index]);
+    let frame = first_frame(&mut input, index, &limits, control)?;
+    let turn = super::chain::turn(stream.orientation).join(",");
+    let chain = format!(
+        "scale={EDGE_MAX}:{EDGE_MAX}:force_original_aspect_ratio=decrease:force_divisible_by=2:out_range=pc,\
+         format=yuvj420p{}{turn}",
+        if turn.is_empty() { "" } else { "," }
+    );
+    let mut graph = Graph::video(
+        &frame.shape(),
+        Rational::MICROS,
+        Rational { num: 25, den: 1 },
+        &chain,
+        1,
+    )
+    .map_err(engine("build the thumbnail filters"))?;
+    graph.send(Some(frame)).map_err(engine("filter the thumbnail"))?;
+    graph.send(None).map_err(engine("filter the thumbnail"))?;
+    let small = graph.receive().map_err(engine("filter the thumbnail"))?;
+    let bytes = encode(&small)?;
+    if bytes.len() >= BYTES_MAX {
+        return Err(MediaError::Unverified(format!(
+            "thumbnail has {} bytes (limit {BYTES_MAX})",
+            bytes.len()
+        )));
+    }
+    std::fs::File::create(jpeg)
+        .and_then(|mut file| file.write_all(&bytes))
+        .map_err(|source| MediaError::Io {
+            doing: "write the thumbnail",
+            source,
+        })
+}
+
+fn first_frame(input: &mut Input, index: usize, limits: &Limits, control: &Control) -> Result<Frame, MediaError> {
+    let params = input.params(index).map_err(engine("read the stream's parameters"))?;
+    let mut decoder = Decoder::open(&params, limits, 1, false).map_err(engine("open the decoder"))?;
+    loop {
+        control.check()?;
+        let packet = input.read().map_err(engine("read the output"))?;
+        match decoder.send(packet.as_ref()) {
+            Ok(()) | Err(AvError::AGAIN) => {}
+            Err(error) => return Err(engine("decode the thumbnail")(error)),
+        }
+        match decoder.receive() {
+            Ok(frame) => return Ok(frame),
+            Err(AvError::AGAIN) if packet.is_some() => {}
+            Err(error) => return Err(engine("decode the thumbnail")(error)),
+        }
+    }
+}
+
+fn encode(frame: &Frame) -> Result<Vec<u8>, MediaError> {
+    let colour = Colour::BT709;
+    let target = VideoTarget {
+        codec: "mjpeg",
+        options: vec![("qmin", "4".to_owned()), ("qmax", "6".to_owned())],
+        frame_rate: Rational { num: 25, den: 1 },
+        gop: 1,
+        threads: 1,
+        matrix: colour.matrix,
+        transfer: colour.transfer,
+        primaries: colour.primaries,
+    };
+    let mut encoder = Encoder::open_video(&target, &frame.shape(), Rational { num: 1, den: 25 }, true)
+        .map_err(engine("open the thumbnail encoder"))?;
+    encoder.send(Some(frame)).map_err(engine("encode the thumbnail"))?;
+    encoder.send(None).map_err(engine("encode the thumbnail"))?;
+    let packet = encoder.receive().map_err(engine("encode the thumbnail"))?;
+    Ok(packet.bytes().to_vec())
 }

@@ -1,1 +1,32 @@
-//! The fence: the only `unsafe`.
+//! The fence: the only `unsafe`, one file a concept of libav.
+//!
+//! Every handle here owns one libav object through `NonNull` and frees it on drop; C return codes become
+//! [`AvError`] once, in [`check`]. Callbacks that libav calls are private, touch only the object that their opaque
+//! pointer names, and never unwind. Nothing outside sees a raw pointer.
+//!
+//! Why the handles are `Send`: each object is used by one thread at a time (they are moved, never shared), and libav
+//! keeps no thread-local state for them.
+
+#![allow(unsafe_code, reason = "this is the one module that talks to C")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::borrow_as_ptr,
+    reason = "C integers of libav: ranges are stated where they could matter"
+)]
+
+mod av;
+mod codec;
+mod data;
+mod graph;
+mod input;
+mod io;
+mod output;
+
+pub(super) use self::av::{AvError, init, versions};
+pub(super) use self::codec::{AudioTarget, Decoder, Encoder, VideoTarget};
+pub(super) use self::data::{Frame, FrameShape, Packet, PixelFacts, StreamParams, pixel_facts};
+pub(super) use self::graph::Graph;
+pub(super) use self::input::{Input, StreamFacts};
+pub(super) use self::output::Output;

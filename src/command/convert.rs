@@ -1,0 +1,262 @@
+//! `kadr convert`: files in, playable files out, one after another.
+//!
+//! The engine runs on a thread of its own; this thread polls its gauge for the bar. With `--json` stdout is NDJSON:
+//! `progress` lines while it runs, then one `report` or `error` line a file.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{Exit, UsageError, check_inputs, hint_for, print_error, print_json, print_line};
+use crate::media::{self, Caps, Control, Limits, MediaError, Preset, Progress, Report};
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// Arguments of `kadr convert`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files to convert
+    #[arg(required = true, value_name = "IN")]
+    inputs: Vec<PathBuf>,
+    /// Write to this file (one input only)
+    #[arg(short, long, value_name = "OUT", conflicts_with = "out_dir")]
+    output: Option<PathBuf>,
+    /// Write into this folder
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// What the output should be: play, small, audio
+    #[arg(short, long, value_name = "P", default_value = "play")]
+    preset: Preset,
+    /// Where to convert: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+    /// Give up on a file after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Replace files that exist
+    #[arg(short, long)]
+    force: bool,
+    /// Print NDJSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit> {
+    check_inputs(&args.inputs)?;
+    let caps = caps_of(&args.device)?;
+    let outputs = outputs_of(args)?;
+    let limits = Limits::default();
+    let current = Arc::new(Mutex::new(None::<Control>));
+    cancel_on_signal(&current)?;
+
+    let mut exit = Exit::Done;
+    for (input, output) in args.inputs.iter().zip(&outputs) {
+        let control = Control::new(args.timeout.map(Duration::from_secs));
+        *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
+        match convert_one(input, output, args, &caps, &limits, &control) {
+            Ok(report) => print_report(&report, args.json)?,
+            Err(error) => {
+                print_failure(input, &error, args.json)?;
+                exit = Exit::of(&error);
+                if exit == Exit::Canceled {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Runs the engine beside the bar.
+fn convert_one(
+    input: &Path,
+    output: &Path,
+    args: &Args,
+    caps: &Caps,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Report, MediaError> {
+    let bar = (std::io::stderr().is_terminal()).then(|| new_bar(input));
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let engine = scope.spawn(|| media::convert(input, output, args.preset, caps, limits, control));
+        let mut said = Instant::now();
+        while !engine.is_finished() {
+            thread::sleep(POLL);
+            let progress = control.gauge().read();
+            if let Some(bar) = &bar {
+                move_bar(bar, progress, began.elapsed());
+            }
+            if args.json && said.elapsed() >= Duration::from_secs(1) {
+                said = Instant::now();
+                // A closed pipe must not stop the conversion; the report at the end will say so.
+                let _ = print_json(&json!({
+                    "type": "progress",
+                    "input": input,
+                    "fraction": progress.fraction(),
+                    "frames": progress.frames,
+                    "out_bytes": progress.out_bytes,
+                }));
+            }
+        }
+        if let Some(bar) = &bar {
+            bar.finish_and_clear();
+        }
+        engine.join().unwrap_or_else(|_| {
+            Err(MediaError::Engine {
+                doing: "convert",
+                what: "the engine panicked".to_owned(),
+            })
+        })
+    })
+}
+
+/// The devices that a plan may use. This build converts on the CPU, and says so rather than pretending.
+fn caps_of(device: &str) -> Result<Caps, UsageError> {
+    match device {
+        "auto" | "cpu" => Ok(Caps::default()),
+        other if other == "cuda" || other.starts_with("cuda:") => Err(UsageError::new(
+            format!("device `{other}` cannot be used: this build converts on the CPU only"),
+            "use `--device auto` or `--device cpu`",
+        )),
+        other => Err(UsageError::new(
+            format!("unknown device `{other}` (known: auto, cpu, cuda, cuda:N)"),
+            "use `--device auto`",
+        )),
+    }
+}
+
+/// One output a input; refuses to write over an input, or over anything without `--force`.
+fn outputs_of(args: &Args) -> Result<Vec<PathBuf>, UsageError> {
+    let outputs: Vec<PathBuf> = match &args.output {
+        Some(_) if args.inputs.len() > 1 => {
+            return Err(UsageError::new(
+                format!("{} inputs but one `-o`", args.inputs.len()),
+                "name a folder with `--out-dir` instead",
+            ));
+        }
+        Some(output) => vec![output.clone()],
+        None => args
+            .inputs
+            .iter()
+            .map(|input| default_output(input, args.out_dir.as_deref(), args.preset))
+            .collect(),
+    };
+    for (position, output) in outputs.iter().enumerate() {
+        let taken = output.exists() && !args.force;
+        let own_input = args.inputs.iter().any(|input| same_file(input, output));
+        if own_input || taken || outputs[..position].contains(output) {
+            return Err(UsageError::new(
+                format!("`{}` exists already", output.display()),
+                if own_input {
+                    "choose another name with `-o`"
+                } else {
+                    "choose another name, or `--force`"
+                },
+            ));
+        }
+        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(UsageError::new(
+                format!("the folder of `{}` does not exist", output.display()),
+                "create it first",
+            ));
+        }
+    }
+    Ok(outputs)
+}
+
+fn default_output(input: &Path, out_dir: Option<&Path>, preset: Preset) -> PathBuf {
+    let extension = if preset == Preset::Audio { "m4a" } else { "mp4" };
+    let folder = out_dir.or_else(|| input.parent()).unwrap_or(Path::new("."));
+    let stem = input.file_stem().unwrap_or(input.as_os_str()).to_string_lossy();
+    let plain = folder.join(format!("{stem}.{extension}"));
+    if same_file(input, &plain) {
+        folder.join(format!("{stem}.kadr.{extension}"))
+    } else {
+        plain
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// The first signal cancels the file in work and removes what it wrote; the second leaves at once.
+fn cancel_on_signal(current: &Arc<Mutex<Option<Control>>>) -> Result<()> {
+    let current = Arc::clone(current);
+    ctrlc::set_handler(move || {
+        if let Some(control) = current.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            control.cancel();
+        }
+    })
+    .context("listen for signals")
+}
+
+fn new_bar(input: &Path) -> ProgressBar {
+    let bar = ProgressBar::new(1000);
+    let style =
+        ProgressStyle::with_template("{prefix} {bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.set_prefix(input.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    bar
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
+fn move_bar(bar: &ProgressBar, progress: Progress, elapsed: Duration) {
+    let Some(fraction) = progress.fraction() else {
+        bar.set_message(format!("{} frames", progress.frames));
+        return;
+    };
+    bar.set_position((fraction * 1000.0) as u64);
+    let elapsed_s = elapsed.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let speed = progress.done_us as f64 / 1e6 / elapsed_s;
+    let left_s = if fraction > 0.01 {
+        elapsed_s * (1.0 - fraction) / fraction
+    } else {
+        0.0
+    };
+    bar.set_message(format!("{:.0} % · {speed:.1}× · {left_s:.0} s left", fraction * 100.0));
+}
+
+fn print_report(report: &Report, json: bool) -> Result<()> {
+    if json {
+        let mut line = serde_json::to_value(report)?;
+        line["type"] = json!("report");
+        return print_json(&line);
+    }
+    for reason in &report.reasons {
+        print_line(reason)?;
+    }
+    print_line(&format!(
+        "{}: {} -> {} bytes, {:.2} s of video in {:.2} s",
+        report.output.display(),
+        report.in_bytes,
+        report.out_bytes,
+        report.duration_s,
+        report.wall_s
+    ))
+}
+
+fn print_failure(input: &Path, error: &MediaError, json: bool) -> Result<()> {
+    if json {
+        print_json(&json!({
+            "type": "error",
+            "input": input,
+            "message": error.to_string(),
+            "exit": Exit::of(error) as u8,
+        }))?;
+    }
+    print_error(&error.to_string(), hint_for(error));
+    Ok(())
+}

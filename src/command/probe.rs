@@ -1,0 +1,76 @@
+//! `kadr probe`: what files are, and what each preset would do with them and why.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{Exit, check_inputs, hint_for, print_error, print_json, print_line};
+use crate::media::{self, Caps, Control, Limits, MediaError, MediaInfo, Preset};
+
+/// Arguments of `kadr probe`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files to look at
+    #[arg(required = true, value_name = "IN")]
+    inputs: Vec<PathBuf>,
+    /// Print NDJSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit> {
+    check_inputs(&args.inputs)?;
+    let mut exit = Exit::Done;
+    for input in &args.inputs {
+        match media::probe(input, &Limits::default(), &Control::new(None)) {
+            Ok(info) if args.json => print_json(&as_json(input, &info)?)?,
+            Ok(info) => print_words(input, &info)?,
+            Err(error) => {
+                print_refusal(input, &error, args.json)?;
+                exit = Exit::of(&error);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// What a preset would do, or why it cannot.
+fn verdict(info: &MediaInfo, preset: Preset) -> String {
+    match media::plan(info, preset, &Caps::default()) {
+        Ok(ways) => ways.first().map(ToString::to_string).unwrap_or_default(),
+        Err(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+fn as_json(input: &Path, info: &MediaInfo) -> Result<serde_json::Value> {
+    let mut line = serde_json::to_value(info)?;
+    line["type"] = json!("probe");
+    line["input"] = json!(input);
+    line["plans"] = Preset::ALL
+        .iter()
+        .map(|&preset| (preset.to_string(), json!(verdict(info, preset))))
+        .collect();
+    Ok(line)
+}
+
+fn print_words(input: &Path, info: &MediaInfo) -> Result<()> {
+    print_line(&format!("{}: {info}", input.display()))?;
+    for preset in Preset::ALL {
+        print_line(&format!("{preset}: {}", verdict(info, preset)))?;
+    }
+    Ok(())
+}
+
+fn print_refusal(input: &Path, error: &MediaError, json: bool) -> Result<()> {
+    if json {
+        print_json(&json!({
+            "type": "error",
+            "input": input,
+            "message": error.to_string(),
+            "exit": Exit::of(error) as u8,
+        }))?;
+    }
+    print_error(&error.to_string(), hint_for(error));
+    Ok(())
+}

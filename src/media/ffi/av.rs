@@ -1,0 +1,122 @@
+//! Return codes, dictionaries, start-up and versions.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::Once;
+use std::{fmt, ptr};
+
+use ffmpeg_next::ffi;
+
+/// Largest block that libav may allocate: stops index bombs, and is more than twice a 4K 10-bit 4:4:4 frame.
+const ALLOC_BYTES_MAX: usize = 128 << 20;
+
+/// A negative return code of libav.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AvError(pub(crate) c_int);
+
+impl AvError {
+    pub(crate) const EOF: Self = Self(ffi::AVERROR_EOF);
+    pub(crate) const AGAIN: Self = Self(-(libc_eagain()));
+    pub(crate) const NO_MEMORY: Self = Self(-12);
+    pub(crate) const EXIT: Self = Self(ffi::AVERROR_EXIT);
+}
+
+/// `EAGAIN` on Linux.
+const fn libc_eagain() -> c_int {
+    11
+}
+
+impl fmt::Display for AvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0 as c_char; 128];
+        // SAFETY: the buffer is as long as said and stays valid; av_strerror always terminates it.
+        unsafe { ffi::av_strerror(self.0, text.as_mut_ptr(), text.len()) };
+        // SAFETY: terminated, see above.
+        let text = unsafe { CStr::from_ptr(text.as_ptr()) };
+        f.write_str(&text.to_string_lossy())
+    }
+}
+
+impl std::error::Error for AvError {}
+
+/// The one place where a C code becomes a `Result`.
+pub(super) fn check(code: c_int) -> Result<c_int, AvError> {
+    if code < 0 { Err(AvError(code)) } else { Ok(code) }
+}
+
+/// A C string from text of ours, which holds no NUL.
+pub(super) fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}
+
+/// Text of libav's, or nothing for a null pointer.
+pub(super) fn text_of(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: libav's strings are NUL-terminated, and this one is copied before libav runs again.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// Options for one call of libav; what the call did not take is left in it.
+pub(super) struct Options(pub(super) *mut ffi::AVDictionary);
+
+impl Options {
+    pub(super) fn new(pairs: &[(&str, String)]) -> Self {
+        let mut options = Self(ptr::null_mut());
+        for (key, value) in pairs {
+            let (key, value) = (c_string(key), c_string(value));
+            // SAFETY: both strings live through the call, which copies them.
+            unsafe { ffi::av_dict_set(&raw mut options.0, key.as_ptr(), value.as_ptr(), 0) };
+        }
+        options
+    }
+
+    /// The name of an option that the call did not know: a mistyped limit must not pass in silence.
+    pub(super) fn leftover(&self) -> Option<String> {
+        // SAFETY: the dictionary is ours or null, and an empty key with this flag walks any entry.
+        let entry = unsafe { ffi::av_dict_get(self.0, c"".as_ptr(), ptr::null(), ffi::AV_DICT_IGNORE_SUFFIX) };
+        // SAFETY: a found entry is valid until the dictionary changes.
+        (!entry.is_null()).then(|| text_of(unsafe { (*entry).key }))
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: owned; sets the pointer to null.
+        unsafe { ffi::av_dict_free(&raw mut self.0) };
+    }
+}
+
+/// Sets libav's process-wide limit and silences its log; idempotent. libav's lines carry file names and metadata of
+/// strangers, so none is printed: errors travel by return code.
+pub(crate) fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: called once, before any other use of libav by this process.
+        unsafe { ffi::av_max_alloc(ALLOC_BYTES_MAX) };
+        // SAFETY: as above; the level is a plain global.
+        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+    });
+}
+
+/// The libraries that this process runs on.
+pub(crate) fn versions() -> String {
+    // SAFETY: these functions only return constants.
+    let versions = unsafe {
+        [
+            ("libavcodec", ffi::avcodec_version()),
+            ("libavformat", ffi::avformat_version()),
+            ("libavutil", ffi::avutil_version()),
+            ("libavfilter", ffi::avfilter_version()),
+        ]
+    };
+    // SAFETY: returns a constant string.
+    let release = text_of(unsafe { ffi::av_version_info() });
+    let list = versions.map(|(name, v)| format!("{name} {}.{}.{}", v >> 16, (v >> 8) & 255, v & 255));
+    format!("FFmpeg {release} ({})", list.join(", "))
+}
+
+/// The opaque pointer of a callback.
+pub(super) fn opaque<T>(value: &T) -> *mut c_void {
+    ptr::from_ref(value).cast_mut().cast()
+}

@@ -1,0 +1,271 @@
+//! Packets, frames and stream parameters: what travels between the threads of a job.
+
+use std::ptr::NonNull;
+
+use ffmpeg_next::ffi;
+
+use super::av::{AvError, check};
+use crate::media::info::Rational;
+
+/// One packet.
+pub(crate) struct Packet(pub(super) NonNull<ffi::AVPacket>);
+
+// SAFETY: reference-counted data without thread affinity; a packet is moved, never shared.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    pub(crate) fn new() -> Result<Self, AvError> {
+        // SAFETY: allocates or returns null.
+        NonNull::new(unsafe { ffi::av_packet_alloc() })
+            .map(Self)
+            .ok_or(AvError::NO_MEMORY)
+    }
+
+    fn raw(&self) -> &ffi::AVPacket {
+        // SAFETY: valid while self lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn raw_mut(&mut self) -> &mut ffi::AVPacket {
+        // SAFETY: valid and exclusively ours while self is borrowed.
+        unsafe { self.0.as_mut() }
+    }
+
+    pub(crate) fn stream(&self) -> usize {
+        self.raw().stream_index as usize
+    }
+
+    pub(crate) fn set_stream(&mut self, index: usize) {
+        self.raw_mut().stream_index = index as i32;
+    }
+
+    pub(crate) fn is_key(&self) -> bool {
+        self.raw().flags & ffi::AV_PKT_FLAG_KEY != 0
+    }
+
+    pub(crate) fn is_discard(&self) -> bool {
+        self.raw().flags & ffi::AV_PKT_FLAG_DISCARD != 0
+    }
+
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.raw().flags & ffi::AV_PKT_FLAG_CORRUPT != 0
+    }
+
+    pub(crate) fn pts(&self) -> Option<i64> {
+        known(self.raw().pts)
+    }
+
+    pub(crate) fn dts(&self) -> Option<i64> {
+        known(self.raw().dts)
+    }
+
+    pub(crate) fn duration(&self) -> i64 {
+        self.raw().duration
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let raw = self.raw();
+        if raw.data.is_null() {
+            return &[];
+        }
+        // SAFETY: libav owns `size` bytes there while the packet lives.
+        unsafe { std::slice::from_raw_parts(raw.data, raw.size as usize) }
+    }
+
+    /// Sets the duration where there is none.
+    pub(crate) fn default_duration(&mut self, duration: i64) {
+        let raw = self.raw_mut();
+        if raw.duration <= 0 {
+            raw.duration = duration;
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.raw().size as u64
+    }
+
+    pub(crate) fn set_times(&mut self, pts: Option<i64>, dts: Option<i64>) {
+        let raw = self.raw_mut();
+        raw.pts = pts.unwrap_or(ffi::AV_NOPTS_VALUE);
+        raw.dts = dts.unwrap_or(ffi::AV_NOPTS_VALUE);
+        raw.pos = -1;
+    }
+
+    pub(crate) fn rescale(&mut self, from: Rational, to: Rational) {
+        // SAFETY: valid packet; both time bases have positive denominators (checked by Rational).
+        unsafe { ffi::av_packet_rescale_ts(self.0.as_ptr(), from.into(), to.into()) };
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let mut raw = self.0.as_ptr();
+        // SAFETY: owned; unreferences the data and frees.
+        unsafe { ffi::av_packet_free(&raw mut raw) };
+    }
+}
+
+fn known(time: i64) -> Option<i64> {
+    (time != ffi::AV_NOPTS_VALUE).then_some(time)
+}
+
+/// One decoded picture or block of samples.
+pub(crate) struct Frame(pub(super) NonNull<ffi::AVFrame>);
+
+// SAFETY: as for Packet.
+unsafe impl Send for Frame {}
+
+/// What a filter graph is built for; a change of it means a new graph.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FrameShape {
+    pub(crate) format: i32,
+    pub(crate) width: i32,
+    pub(crate) height: i32,
+    pub(crate) sar: (i32, i32),
+    pub(crate) sample_rate: i32,
+    pub(crate) channels: i32,
+    /// Channel layout mask; 0 where only the count is known.
+    pub(crate) layout: u64,
+    pub(crate) full_range: bool,
+    pub(crate) matrix: i32,
+    pub(crate) transfer: i32,
+    pub(crate) primaries: i32,
+}
+
+impl Frame {
+    pub(crate) fn new() -> Result<Self, AvError> {
+        // SAFETY: allocates or returns null.
+        NonNull::new(unsafe { ffi::av_frame_alloc() })
+            .map(Self)
+            .ok_or(AvError::NO_MEMORY)
+    }
+
+    fn raw(&self) -> &ffi::AVFrame {
+        // SAFETY: valid while self lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn pts(&self) -> Option<i64> {
+        known(self.raw().pts)
+    }
+
+    pub(crate) fn set_pts(&mut self, pts: Option<i64>) {
+        // SAFETY: valid and exclusively ours.
+        unsafe { self.0.as_mut() }.pts = pts.unwrap_or(ffi::AV_NOPTS_VALUE);
+    }
+
+    /// The decoder's best guess of the presentation time.
+    pub(crate) fn best_effort(&self) -> Option<i64> {
+        known(self.raw().best_effort_timestamp)
+    }
+
+    /// The source's picture type must not steer the encoder.
+    pub(crate) fn forget_picture_type(&mut self) {
+        // SAFETY: valid and exclusively ours.
+        unsafe { self.0.as_mut() }.pict_type = ffi::AVPictureType::AV_PICTURE_TYPE_NONE;
+    }
+
+    pub(crate) fn samples(&self) -> i32 {
+        self.raw().nb_samples
+    }
+
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
+    }
+
+    pub(crate) fn shape(&self) -> FrameShape {
+        let raw = self.raw();
+        let native = raw.ch_layout.order == ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE;
+        FrameShape {
+            format: raw.format,
+            width: raw.width,
+            height: raw.height,
+            sar: (raw.sample_aspect_ratio.num, raw.sample_aspect_ratio.den),
+            sample_rate: raw.sample_rate,
+            channels: raw.ch_layout.nb_channels,
+            // SAFETY: the union holds a mask when the order is native.
+            layout: if native { unsafe { raw.ch_layout.u.mask } } else { 0 },
+            full_range: raw.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG,
+            matrix: raw.colorspace as i32,
+            transfer: raw.color_trc as i32,
+            primaries: raw.color_primaries as i32,
+        }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut raw = self.0.as_ptr();
+        // SAFETY: owned.
+        unsafe { ffi::av_frame_free(&raw mut raw) };
+    }
+}
+
+/// Codec parameters of a stream, copied out of the container or an encoder.
+pub(crate) struct StreamParams {
+    pub(super) raw: NonNull<ffi::AVCodecParameters>,
+    pub(crate) time_base: Rational,
+    /// The display matrix, native byte order, as libav keeps it.
+    pub(crate) matrix: Option<[i32; 9]>,
+    pub(crate) frame_rate: Rational,
+}
+
+// SAFETY: plain owned data.
+unsafe impl Send for StreamParams {}
+// SAFETY: only read through shared references.
+unsafe impl Sync for StreamParams {}
+
+impl StreamParams {
+    pub(super) fn empty(time_base: Rational) -> Result<Self, AvError> {
+        // SAFETY: allocates or returns null.
+        let raw = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }).ok_or(AvError::NO_MEMORY)?;
+        Ok(Self {
+            raw,
+            time_base,
+            matrix: None,
+            frame_rate: Rational { num: 0, den: 1 },
+        })
+    }
+
+    pub(super) fn copy_of(source: *const ffi::AVCodecParameters, time_base: Rational) -> Result<Self, AvError> {
+        let params = Self::empty(time_base)?;
+        // SAFETY: both sides are valid; the copy is deep.
+        check(unsafe { ffi::avcodec_parameters_copy(params.raw.as_ptr(), source) })?;
+        Ok(params)
+    }
+}
+
+impl Drop for StreamParams {
+    fn drop(&mut self) {
+        let mut raw = self.raw.as_ptr();
+        // SAFETY: owned.
+        unsafe { ffi::avcodec_parameters_free(&raw mut raw) };
+    }
+}
+
+/// What a pixel format is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct PixelFacts {
+    pub(crate) bits: u8,
+    pub(crate) chroma_420: bool,
+    pub(crate) rgb: bool,
+    pub(crate) alpha: bool,
+    /// One of the deprecated full-range names (`yuvj420p`).
+    pub(crate) jpeg_range: bool,
+}
+
+/// Looks a pixel format up; `None` for one that libav does not know.
+pub(crate) fn pixel_facts(format: i32) -> Option<PixelFacts> {
+    // SAFETY: the function takes any integer; the enum is its C type.
+    let format = unsafe { std::mem::transmute::<i32, ffi::AVPixelFormat>(format) };
+    // SAFETY: as above; returns a static descriptor or null.
+    let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }?;
+    let flag = |flag: u32| descriptor.flags & u64::from(flag) != 0;
+    Some(PixelFacts {
+        bits: u8::try_from(descriptor.comp[0].depth).unwrap_or(u8::MAX),
+        chroma_420: descriptor.nb_components >= 3 && descriptor.log2_chroma_w == 1 && descriptor.log2_chroma_h == 1,
+        rgb: flag(ffi::AV_PIX_FMT_FLAG_RGB as u32) || flag(ffi::AV_PIX_FMT_FLAG_PAL as u32),
+        alpha: flag(ffi::AV_PIX_FMT_FLAG_ALPHA as u32),
+        jpeg_range: super::av::text_of(descriptor.name).starts_with("yuvj"),
+    })
+}

@@ -1,0 +1,189 @@
+//! A filter graph with one source and one sink, built for the frames that really arrived.
+
+use std::ptr::{self, NonNull};
+
+use ffmpeg_next::ffi;
+
+use super::av::{AvError, c_string, check};
+use super::data::{Frame, FrameShape};
+use crate::media::info::Rational;
+
+/// Frames in, frames out. The description is made of typed numbers by the plan; no user's text reaches it.
+pub(crate) struct Graph {
+    graph: NonNull<ffi::AVFilterGraph>,
+    source: NonNull<ffi::AVFilterContext>,
+    sink: NonNull<ffi::AVFilterContext>,
+}
+
+// SAFETY: used by one thread at a time.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    pub(crate) fn video(
+        shape: &FrameShape,
+        time_base: Rational,
+        frame_rate: Rational,
+        chain: &str,
+        threads: u32,
+    ) -> Result<Self, AvError> {
+        let Rational { num, den } = time_base;
+        let (sar_num, sar_den) = if shape.sar.0 > 0 && shape.sar.1 > 0 {
+            shape.sar
+        } else {
+            (1, 1)
+        };
+        let rate = if frame_rate.num > 0 && frame_rate.den > 0 {
+            format!(":frame_rate={}/{}", frame_rate.num, frame_rate.den)
+        } else {
+            String::new()
+        };
+        let source = format!(
+            "video_size={}x{}:pix_fmt={}:time_base={num}/{den}:pixel_aspect={sar_num}/{sar_den}{rate}",
+            shape.width, shape.height, shape.format
+        );
+        Self::build(("buffer", &source), "buffersink", chain, threads)
+    }
+
+    pub(crate) fn audio(shape: &FrameShape, time_base: Rational, chain: &str) -> Result<Self, AvError> {
+        let Rational { num, den } = time_base;
+        let layout = if shape.layout == 0 {
+            default_layout(shape.channels)
+        } else {
+            format!("0x{:x}", shape.layout)
+        };
+        // SAFETY: the number came from a frame of libav's own.
+        let format = unsafe {
+            super::av::text_of(ffi::av_get_sample_fmt_name(std::mem::transmute::<
+                i32,
+                ffi::AVSampleFormat,
+            >(shape.format)))
+        };
+        let source = format!(
+            "time_base={num}/{den}:sample_rate={}:sample_fmt={format}:channel_layout={layout}",
+            shape.sample_rate
+        );
+        Self::build(("abuffer", &source), "abuffersink", chain, 1)
+    }
+
+    fn build(source: (&str, &str), sink: &str, chain: &str, threads: u32) -> Result<Self, AvError> {
+        // SAFETY: allocates or returns null.
+        let graph = NonNull::new(unsafe { ffi::avfilter_graph_alloc() }).ok_or(AvError::NO_MEMORY)?;
+        // Owned from here on, so that every early return frees it.
+        let mut owned = Self {
+            graph,
+            source: NonNull::dangling(),
+            sink: NonNull::dangling(),
+        };
+        // SAFETY: just allocated, ours alone.
+        unsafe { owned.graph.as_mut() }.nb_threads = threads as i32;
+        owned.source = owned.add(source.0, "in", source.1)?;
+        owned.sink = owned.add(sink, "out", "")?;
+        owned.link(chain)?;
+        // SAFETY: a complete graph.
+        check(unsafe { ffi::avfilter_graph_config(owned.graph.as_ptr(), ptr::null_mut()) })?;
+        Ok(owned)
+    }
+
+    fn add(&mut self, filter: &str, name: &str, args: &str) -> Result<NonNull<ffi::AVFilterContext>, AvError> {
+        let (filter, name, args) = (c_string(filter), c_string(name), c_string(args));
+        let mut context = ptr::null_mut();
+        // SAFETY: the strings outlive the call; a null filter is refused by it.
+        check(unsafe {
+            ffi::avfilter_graph_create_filter(
+                &raw mut context,
+                ffi::avfilter_get_by_name(filter.as_ptr()),
+                name.as_ptr(),
+                args.as_ptr(),
+                ptr::null_mut(),
+                self.graph.as_ptr(),
+            )
+        })?;
+        NonNull::new(context).ok_or(AvError::NO_MEMORY)
+    }
+
+    fn link(&mut self, chain: &str) -> Result<(), AvError> {
+        // libav names the ends of a chain from the outside: our source is the chain's open *output* list.
+        let mut outputs = pad("in", self.source)?;
+        let mut inputs = pad("out", self.sink)?;
+        let chain = c_string(chain);
+        // SAFETY: both lists are ours; the call takes what it links and leaves the rest to be freed.
+        let code = unsafe {
+            ffi::avfilter_graph_parse_ptr(
+                self.graph.as_ptr(),
+                chain.as_ptr(),
+                &raw mut inputs,
+                &raw mut outputs,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: null or a list of ours.
+        unsafe { ffi::avfilter_inout_free(&raw mut inputs) };
+        // SAFETY: as above.
+        unsafe { ffi::avfilter_inout_free(&raw mut outputs) };
+        check(code).map(drop)
+    }
+
+    /// Hands a frame over; `None` ends the stream.
+    pub(crate) fn send(&mut self, frame: Option<Frame>) -> Result<(), AvError> {
+        let raw = frame.as_ref().map_or(ptr::null_mut(), |frame| frame.0.as_ptr());
+        // SAFETY: the source takes the frame's references and leaves an empty frame to be dropped.
+        check(unsafe { ffi::av_buffersrc_add_frame(self.source.as_ptr(), raw) }).map(drop)
+    }
+
+    pub(crate) fn receive(&mut self) -> Result<Frame, AvError> {
+        let frame = Frame::new()?;
+        // SAFETY: both valid.
+        check(unsafe { ffi::av_buffersink_get_frame(self.sink.as_ptr(), frame.0.as_ptr()) })?;
+        Ok(frame)
+    }
+
+    pub(crate) fn time_base(&self) -> Rational {
+        // SAFETY: a configured sink.
+        unsafe { ffi::av_buffersink_get_time_base(self.sink.as_ptr()) }.into()
+    }
+
+    /// Makes every audio frame but the last have this many samples.
+    pub(crate) fn set_frame_samples(&mut self, samples: u32) {
+        // SAFETY: a configured sink.
+        unsafe { ffi::av_buffersink_set_frame_size(self.sink.as_ptr(), samples) };
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let mut graph = self.graph.as_ptr();
+        // SAFETY: owned; frees the filters too.
+        unsafe { ffi::avfilter_graph_free(&raw mut graph) };
+    }
+}
+
+fn pad(name: &str, filter: NonNull<ffi::AVFilterContext>) -> Result<*mut ffi::AVFilterInOut, AvError> {
+    let name = c_string(name);
+    // SAFETY: allocates or returns null.
+    let Some(mut pad) = NonNull::new(unsafe { ffi::avfilter_inout_alloc() }) else {
+        return Err(AvError::NO_MEMORY);
+    };
+    // SAFETY: just allocated, ours alone.
+    let raw = unsafe { pad.as_mut() };
+    // SAFETY: copies a terminated string; freed with the list.
+    raw.name = unsafe { ffi::av_strdup(name.as_ptr()) };
+    raw.filter_ctx = filter.as_ptr();
+    raw.pad_idx = 0;
+    raw.next = ptr::null_mut();
+    Ok(pad.as_ptr())
+}
+
+/// libav's name for the usual layout of so many channels; AVI and WAV often say only the count.
+fn default_layout(channels: i32) -> String {
+    match channels {
+        1 => "mono".to_owned(),
+        2 => "stereo".to_owned(),
+        3 => "2.1".to_owned(),
+        4 => "4.0".to_owned(),
+        5 => "5.0".to_owned(),
+        6 => "5.1".to_owned(),
+        7 => "6.1".to_owned(),
+        8 => "7.1".to_owned(),
+        other => format!("{other}c"),
+    }
+}
