@@ -1,1 +1,94 @@
-//! One scratch folder per job; sweep; disk budget. To be built.
+//! One scratch folder per job, named by its number alone: no name of a user's ever becomes a path.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::job::JobId;
+use crate::media::Preset;
+
+/// The root of all scratch folders.
+#[derive(Clone, Debug)]
+pub struct Workdir {
+    root: PathBuf,
+}
+
+/// The files of one job.
+#[derive(Clone, Debug)]
+pub struct Scratch {
+    /// The folder, readable by kadr alone.
+    pub folder: PathBuf,
+    /// What was fetched.
+    pub source: PathBuf,
+    /// What was made of it.
+    pub output: PathBuf,
+    /// A picture of it.
+    pub thumbnail: PathBuf,
+}
+
+impl Workdir {
+    /// Makes the root where it is missing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The paths of a job; its folder is made where it is missing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn scratch(&self, job: JobId, preset: Preset) -> io::Result<Scratch> {
+        let folder = self.root.join(job.to_string());
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let extension = if preset == Preset::Audio { "m4a" } else { "mp4" };
+        Ok(Scratch {
+            source: folder.join("source"),
+            output: folder.join(format!("output.{extension}")),
+            thumbnail: folder.join("thumbnail.jpg"),
+            folder,
+        })
+    }
+
+    /// Removes a job's folder and all that is in it.
+    pub fn remove(&self, job: JobId) {
+        let folder = self.root.join(job.to_string());
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%job, %error, "the scratch folder could not be removed");
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes the folders of jobs that are not among the live ones. Returns how many.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sweep(&self, live: &[JobId]) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let alive = live
+                .iter()
+                .any(|job| entry.file_name().to_str() == Some(&job.to_string()));
+            if !alive && entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Bytes that this process may still write here.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}

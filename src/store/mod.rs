@@ -175,9 +175,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Marks an update handled and drops its payload; its number stays, against a second delivery.
     fn mark_handled(&self, update_id: i64) -> impl Future<Output = Result<()>> + Send;
 
-    /// Accepts a request; one transaction. `engine` is the engine version that a remembered result must have.
+    /// Accepts a request; one transaction. `update_id` is the update that asked, the key against a second delivery of
+    /// it; `engine` is the engine version that a remembered result must have.
     fn enqueue(
         &self,
+        update_id: i64,
         request: Request,
         limits: QueueLimits,
         engine: &str,
