@@ -1,1 +1,266 @@
-//! The only module that knows teloxide. To be built.
+//! The only module that knows Telegram.
+//!
+//! ```text
+//! listener   getUpdates -> store.record_updates (commit) -> only then the next offset acknowledges them
+//! lanes      one ordered task a chat: a slow or panicking handler harms no other chat
+//! intake     pure: update -> file | command | press | nothing
+//! dialogue   handlers: record in the store, answer, never wait for work
+//! delivery   the courier that the worker calls: fetch, status messages, results
+//! text       every word that users read (Fluent, Russian and English)
+//! api        raw calls where the raw JSON, the bytes moved or the secret in the URL matter
+//! ```
+//!
+//! teloxide gives the types of updates and keyboards. Its dispatcher is not used: it acknowledges updates before their
+//! handlers ran, and a panic in one handler takes the whole bot down with the chat's next update.
+
+mod api;
+pub mod delivery;
+mod dialogue;
+pub mod intake;
+pub mod text;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use teloxide::types::Update;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::api::{Api, CallError};
+use self::dialogue::{Desk, HandlerError};
+use crate::job::Lang;
+use crate::store::{InboxUpdate, QueueLimits, Store};
+
+/// The cloud server hands out files up to here, bytes (telegram-bot-api: `20 << 20`).
+pub const FETCH_BYTES_MAX: u64 = 20 << 20;
+/// The cloud server takes files up to here, bytes.
+pub const SEND_BYTES_MAX: u64 = 50_000_000;
+
+const POLL_S: u64 = 25;
+const BACK_OFF: Duration = Duration::from_secs(2);
+/// Handlers get so long to end at shutdown; what they did not finish is replayed.
+const HANDLERS_GRACE: Duration = Duration::from_secs(10);
+/// Chats that may have a lane at once; beyond it idle ones are closed.
+const LANES_MAX: usize = 10_000;
+
+/// How to reach Telegram.
+#[derive(Clone)]
+pub struct Options {
+    /// The bot's token. Never logged.
+    pub token: String,
+    /// Base of the Bot API server.
+    pub api_url: String,
+    /// How many jobs may wait.
+    pub limits: QueueLimits,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Listens and answers until `shutdown`.
+///
+/// # Errors
+/// Where the token is refused, another process polls with it, or the store fails.
+pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let api = Api::new(&options.api_url, &options.token)?;
+    let Some(name) = introduce(&api, &shutdown).await? else {
+        return Ok(());
+    };
+    tracing::info!(bot = name, "listening");
+    let desk = Desk {
+        store: store.clone(),
+        api: api.clone(),
+        limits: options.limits,
+        fetch_bytes_max: FETCH_BYTES_MAX,
+    };
+    let mut lanes = Lanes {
+        desk,
+        lanes: HashMap::new(),
+        tasks: TaskTracker::new(),
+    };
+    for update in store.unhandled_updates().await? {
+        lanes.put(update);
+    }
+    let outcome = listen(&api, &store, &mut lanes, &shutdown).await;
+    let tasks = lanes.close();
+    if tokio::time::timeout(HANDLERS_GRACE, tasks.wait()).await.is_err() {
+        tracing::warn!("handlers were still busy; their updates come again after the restart");
+    }
+    outcome
+}
+
+/// Asks who we are until there is an answer, and sets the commands. `None` at shutdown.
+async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Option<String>> {
+    let me = loop {
+        match api.call("getMe", &json!({}), 15).await {
+            Ok(me) => break me,
+            Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
+            Err(error) => tracing::warn!(?error, "Telegram does not answer yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BACK_OFF) => {}
+            () = shutdown.cancelled() => return Ok(None),
+        }
+    };
+    for (lang, code) in [(Lang::En, ""), (Lang::Ru, "ru")] {
+        let commands: Vec<Value> = ["start", "help", "queue", "cancel", "settings"]
+            .iter()
+            .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{name}")) }))
+            .collect();
+        let body = json!({ "commands": commands, "language_code": code });
+        if let Err(error) = api.call("setMyCommands", &body, 15).await {
+            tracing::warn!(?error, "the commands were not set");
+        }
+    }
+    Ok(Some(me["username"].as_str().unwrap_or("bot").to_owned()))
+}
+
+/// The offset moves only past what is on disk.
+async fn listen<S: Store>(
+    api: &Api,
+    store: &S,
+    lanes: &mut Lanes<S>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut offset = 0;
+    while !shutdown.is_cancelled() {
+        let body = json!({
+            "offset": offset,
+            "timeout": POLL_S,
+            "allowed_updates": ["message", "callback_query"],
+        });
+        let polled = tokio::select! {
+            polled = api.call("getUpdates", &body, POLL_S + 10) => polled,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let updates = match polled {
+            Ok(Value::Array(updates)) => updates,
+            Ok(_) => continue,
+            Err(CallError::Refused { code: 409, .. }) => {
+                anyhow::bail!("another process polls with this token; stop it first")
+            }
+            Err(CallError::Refused { code: 401, .. }) => anyhow::bail!("Telegram no longer knows this token"),
+            Err(error) => {
+                let wait = match &error {
+                    CallError::Refused {
+                        retry_after_s: Some(seconds),
+                        ..
+                    } => Duration::from_secs(*seconds),
+                    _ => BACK_OFF,
+                };
+                tracing::warn!(?error, "no updates");
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = shutdown.cancelled() => return Ok(()),
+                }
+                continue;
+            }
+        };
+        let updates: Vec<InboxUpdate> = updates
+            .into_iter()
+            .filter_map(|update| {
+                let update_id = update["update_id"].as_i64()?;
+                Some(InboxUpdate {
+                    update_id,
+                    payload: update.to_string(),
+                })
+            })
+            .collect();
+        let Some(last) = updates.iter().map(|update| update.update_id).max() else {
+            continue;
+        };
+        match store.record_updates(updates).await {
+            Ok(new) => {
+                offset = last + 1;
+                for update in new {
+                    lanes.put(update);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "updates were not written down, so they are not acknowledged");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One ordered lane a chat.
+struct Lanes<S> {
+    desk: Desk<S>,
+    lanes: HashMap<i64, UnboundedSender<InboxUpdate>>,
+    tasks: TaskTracker,
+}
+
+impl<S: Store> Lanes<S> {
+    fn put(&mut self, update: InboxUpdate) {
+        let chat = chat_of(&update.payload);
+        if self.lanes.len() >= LANES_MAX {
+            // Closed lanes end after what they hold.
+            self.lanes.clear();
+        }
+        let lane = self.lanes.entry(chat).or_insert_with(|| {
+            let (sender, mut receiver) = unbounded_channel::<InboxUpdate>();
+            let desk = self.desk.clone();
+            self.tasks.spawn(async move {
+                while let Some(update) = receiver.recv().await {
+                    handle(&desk, update).await;
+                }
+            });
+            sender
+        });
+        if lane.send(update).is_err() {
+            tracing::error!("a lane is closed; its update comes again after a restart");
+        }
+    }
+
+    fn close(self) -> TaskTracker {
+        self.tasks.close();
+        self.tasks
+    }
+}
+
+/// Handles one update in a task of its own: a panic ends that task and nothing else.
+async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
+    let InboxUpdate { update_id, payload } = update;
+    let parsed = serde_json::from_str::<Update>(&payload).ok();
+    let wanted = parsed
+        .as_ref()
+        .and_then(|update| intake::read(update, desk.fetch_bytes_max));
+    let store = desk.store.clone();
+    if let Some((sender, wanted)) = wanted {
+        let desk = desk.clone();
+        let handler = tokio::spawn(async move { desk.handle(update_id, sender, wanted).await });
+        match handler.await {
+            Ok(Ok(())) => {}
+            // Not marked: it comes again after a restart, when the store works.
+            Ok(Err(error @ HandlerError::Store(_))) => {
+                tracing::error!(update_id, %error, "an update was not handled");
+                return;
+            }
+            Ok(Err(error)) => tracing::warn!(update_id, %error, "an update was not fully answered"),
+            Err(error) => tracing::error!(update_id, panicked = error.is_panic(), "a handler broke"),
+        }
+    }
+    if let Err(error) = store.mark_handled(update_id).await {
+        tracing::error!(update_id, %error, "an update was not marked handled");
+    }
+}
+
+/// The chat of an update, whatever its kind; 0 where it has none.
+fn chat_of(payload: &str) -> i64 {
+    let update: Value = serde_json::from_str(payload).unwrap_or_default();
+    let message = if update["message"].is_null() {
+        &update["callback_query"]["message"]
+    } else {
+        &update["message"]
+    };
+    message["chat"]["id"].as_i64().unwrap_or_default()
+}

@@ -1,0 +1,233 @@
+//! Update -> what is wanted. Pure: no store, no network, no clock.
+
+use teloxide::types::{FileMeta, Message, Update, UpdateKind};
+
+use crate::job::{ChatId, JobId, MessageId, Source, UserId};
+use crate::media::Preset;
+
+/// Who wrote, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The chat.
+    pub chat: ChatId,
+    /// The person.
+    pub user: UserId,
+    /// The message that was written or whose button was pressed.
+    pub message: MessageId,
+    /// Whether more than two are in the chat.
+    pub group: bool,
+    /// The person's Telegram language (IETF tag).
+    pub language_code: Option<String>,
+}
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `/start`
+    Start,
+    /// `/help`
+    Help,
+    /// `/cancel`
+    Cancel,
+    /// `/queue`
+    Queue,
+    /// `/settings`
+    Settings,
+}
+
+/// A button, as its callback data says. At most 64 bytes on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// A preset for the next file.
+    Next(Preset),
+    /// A preset for the file that the card belongs to.
+    Choose(Preset),
+    /// End this job.
+    Cancel(JobId),
+    /// Do this job again.
+    Retry(JobId),
+    /// What happens to a file without asking; `None` asks.
+    Default(Option<Preset>),
+    /// The language; `None` follows Telegram.
+    Language(Option<crate::job::Lang>),
+}
+
+impl Press {
+    /// The data for a button.
+    #[must_use]
+    pub fn data(&self) -> String {
+        match self {
+            Self::Next(preset) => format!("n:{preset}"),
+            Self::Choose(preset) => format!("c:{preset}"),
+            Self::Cancel(job) => format!("x:{}", job.0),
+            Self::Retry(job) => format!("r:{}", job.0),
+            Self::Default(preset) => format!("d:{}", preset.map_or("ask".to_owned(), |preset| preset.to_string())),
+            Self::Language(None) => "l:auto".to_owned(),
+            Self::Language(Some(crate::job::Lang::En)) => "l:en".to_owned(),
+            Self::Language(Some(crate::job::Lang::Ru)) => "l:ru".to_owned(),
+        }
+    }
+
+    fn parse(data: &str) -> Option<Self> {
+        let (kind, value) = data.split_once(':')?;
+        let job = || value.parse().ok().map(JobId);
+        match kind {
+            "n" => value.parse().ok().map(Self::Next),
+            "c" => value.parse().ok().map(Self::Choose),
+            "x" => job().map(Self::Cancel),
+            "r" => job().map(Self::Retry),
+            "d" if value == "ask" => Some(Self::Default(None)),
+            "d" => value.parse().ok().map(|preset| Self::Default(Some(preset))),
+            "l" => match value {
+                "auto" => Some(Self::Language(None)),
+                "en" => Some(Self::Language(Some(crate::job::Lang::En))),
+                "ru" => Some(Self::Language(Some(crate::job::Lang::Ru))),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What an update wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// A file to convert.
+    File(Source),
+    /// A file that the platform would not hand out.
+    TooLarge {
+        /// As announced, bytes.
+        size_bytes: u64,
+    },
+    /// A document that says itself that it is no video.
+    NotMedia,
+    /// A command.
+    Command(Command),
+    /// A button.
+    Press {
+        /// To be answered, whatever it was.
+        query: String,
+        /// `None` where the data is not ours.
+        press: Option<Press>,
+    },
+    /// Words, in a private chat.
+    Words,
+    /// Nothing for us.
+    Ignore,
+}
+
+/// Reads an update. `size_bytes_max` is what the platform hands out.
+#[must_use]
+pub fn read(update: &Update, size_bytes_max: u64) -> Option<(Sender, Intake)> {
+    match &update.kind {
+        UpdateKind::Message(message) => {
+            let from = message.from.as_ref()?;
+            let sender = Sender {
+                chat: ChatId(message.chat.id.0),
+                user: UserId(from.id.0.cast_signed()),
+                message: MessageId(message.id.0.into()),
+                group: !message.chat.is_private(),
+                language_code: from.language_code.clone(),
+            };
+            let intake = of_message(message, size_bytes_max, sender.group);
+            Some((sender, intake))
+        }
+        UpdateKind::CallbackQuery(query) => {
+            let message = query.message.as_ref()?;
+            let sender = Sender {
+                chat: ChatId(message.chat().id.0),
+                user: UserId(query.from.id.0.cast_signed()),
+                message: MessageId(message.id().0.into()),
+                group: !message.chat().is_private(),
+                language_code: query.from.language_code.clone(),
+            };
+            let press = query.data.as_deref().and_then(Press::parse);
+            Some((
+                sender,
+                Intake::Press {
+                    query: query.id.0.clone(),
+                    press,
+                },
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn of_message(message: &Message, size_bytes_max: u64, group: bool) -> Intake {
+    if let Some(text) = message.text() {
+        return match command(text) {
+            Some(command) => Intake::Command(command),
+            None if group => Intake::Ignore,
+            None => Intake::Words,
+        };
+    }
+    if let Some(document) = message.document()
+        && message.animation().is_none()
+    {
+        let mime = document
+            .mime_type
+            .as_ref()
+            .map(|mime| mime.essence_str().to_owned())
+            .unwrap_or_default();
+        if !may_be_media(&mime) {
+            return Intake::NotMedia;
+        }
+    }
+    match file_of(message) {
+        None if group => Intake::Ignore,
+        None => Intake::NotMedia,
+        Some(file) if u64::from(file.size) > size_bytes_max => Intake::TooLarge {
+            size_bytes: file.size.into(),
+        },
+        Some(file) => Intake::File(Source {
+            file_id: file.id.0.clone(),
+            file_unique_id: file.unique_id.0.clone(),
+            size_bytes: (file.size > 0).then_some(file.size.into()),
+        }),
+    }
+}
+
+fn file_of(message: &Message) -> Option<&FileMeta> {
+    message
+        .video()
+        .map(|video| &video.file)
+        .or_else(|| message.animation().map(|animation| &animation.file))
+        .or_else(|| message.video_note().map(|note| &note.file))
+        .or_else(|| message.audio().map(|audio| &audio.file))
+        .or_else(|| message.voice().map(|voice| &voice.file))
+        .or_else(|| message.document().map(|document| &document.file))
+}
+
+/// Names and types lie, so only what is surely no video is turned away before the probe looks.
+fn may_be_media(mime: &str) -> bool {
+    let surely_not = ["text/", "font/"].iter().any(|start| mime.starts_with(start))
+        || [
+            "application/pdf",
+            "application/zip",
+            "application/msword",
+            "application/x-rar-compressed",
+            "application/x-7z-compressed",
+            "image/jpeg",
+            "image/png",
+        ]
+        .contains(&mime)
+        || mime.starts_with("application/vnd.openxmlformats");
+    !surely_not
+}
+
+/// `/word`, `/word@bot` or `/word with words`.
+fn command(text: &str) -> Option<Command> {
+    let word = text
+        .strip_prefix('/')?
+        .split(|c: char| c.is_whitespace() || c == '@')
+        .next()?;
+    match word {
+        "start" => Some(Command::Start),
+        "help" => Some(Command::Help),
+        "cancel" => Some(Command::Cancel),
+        "queue" => Some(Command::Queue),
+        "settings" => Some(Command::Settings),
+        _ => None,
+    }
+}

@@ -1,0 +1,80 @@
+start = Send me any video and I will send it back as one that plays everywhere. Choose what to make, or just send the file.
+help = Send a video, a file, an animation or a round video. I answer with a video that plays on any phone.
+    ▶️ Play: plays everywhere, copied without loss where possible
+    📦 Smaller: at most 720p, about half the size or less
+    🎵 Sound: only the audio track
+
+    /queue shows your files, /cancel stops them, /settings chooses what happens without asking. Files up to { $limit } MB.
+button-play = ▶️ Play
+button-small = 📦 Smaller
+button-audio = 🎵 Sound
+button-cancel = Cancel
+button-retry = Try again
+waiting = Good: { $preset }. Now send the file.
+choose = What should I make of it?
+queued = In the queue: #{ $position }
+duplicate-queued = This file is already on its way: #{ $position } in the queue.
+duplicate-running = This file is already being worked on.
+cached = I made this before, one moment…
+user-queue-full = You already have { $limit ->
+    [one] { $limit } file
+   *[other] { $limit } files
+} waiting, which is the limit. Send this one again when one is done.
+queue-full = Too many files are waiting right now (limit { $limit }). Please try again later.
+quarantined = This file made the converter crash before, so it is not accepted for a week.
+too-large = This file has { $size } MB; I can take up to { $limit } MB. Make it shorter or smaller and send it again.
+not-media = This is not a video or a sound file. Send a video, and I will make it play.
+fetching = Downloading { $percent } %
+converting = Converting { $percent } %{ $bar }
+    { $speed }× · { $left } left
+converting-start = Converting…
+sending = Sending { $percent } %
+paused = Paused for a restart; it goes on by itself.
+canceled = Cancelled.
+caption-copied = { $before } → { $after } MB, copied without loss in { $took }
+caption-partial = { $before } → { $after } MB, partly copied in { $took }
+caption-encoded = { $before } → { $after } MB, converted in { $took }
+warning-damaged = { $percent } % of the file was damaged and is missing.
+failed-not-media = This is not a video or a sound file that I know.
+failed-no-stream = This file has nothing in it for that: no { $wanted ->
+    [audio] sound
+   *[other] picture
+}.
+failed-unsupported = I cannot read this kind of video ({ $what }).
+failed-encrypted = This video is protected against copying; I cannot convert it.
+failed-damaged = The file is too damaged: only { $percent } % can be read, and { $min } % is needed. Please send a complete copy.
+failed-too-long = The video lasts { $value } min; the limit is { $limit } min.
+failed-too-many-pixels = The picture is { $width }×{ $height }; that is more than I can take.
+failed-too-many-streams = The file has more than { $limit } tracks.
+failed-over-limit = The file asks for more memory than a video of its size should, so I did not open it.
+failed-too-large = The file has { $size } MB; the limit is { $limit } MB.
+failed-too-large-to-send = The result has { $size } MB, and I may send { $limit } MB at most. “Smaller” may fit.
+failed-source-gone = I cannot get the file any more. Please send it again.
+failed-time-limit = It took longer than { $limit } s, so I stopped. “Smaller” is quicker.
+failed-network = The connection failed too often.
+failed-disk-full = There is no space left on my side right now.
+failed-internal = Something went wrong on my side; it has been written down.
+queue-empty = You have no files in work.
+queue-title = Your files:
+queue-running = { $job }: in work
+queue-waiting = { $job }: #{ $position } in the queue
+cancel-none = There is nothing to cancel.
+cancel-all = { $count ->
+    [one] { $count } file stopped.
+   *[other] { $count } files stopped.
+}
+alert-cancel = Stopping…
+alert-over = It is over already.
+alert-not-yours = Only the person who sent the file can do this.
+alert-expired = This button is too old. Please send the file again.
+settings = Without asking: { $default }
+    Language: { $language }
+settings-ask = always ask
+settings-auto = as in Telegram
+settings-en = English
+settings-ru = Русский
+command-start = What I can do
+command-help = Help
+command-queue = My files
+command-cancel = Stop my files
+command-settings = Settings
