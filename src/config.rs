@@ -1,1 +1,268 @@
-//! Configuration. To be built.
+//! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::media::{Caps, Limits};
+use crate::store::QueueLimits;
+use crate::telegram;
+use crate::worker;
+
+const API_URL: &str = "https://api.telegram.org";
+const FILE_NAME: &str = "kadr.toml";
+
+/// What can be set; everything is optional here, for the sources are laid over each other.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Token of the bot, from @BotFather; prefer the file or the environment: a flag shows in process lists
+    #[arg(long, env = "TELEGRAM_BOT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// File that holds the token
+    #[arg(long, env = "TELEGRAM_BOT_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Base of the Bot API server
+    #[arg(long, env = "TELEGRAM_API_URL", value_name = "URL")]
+    pub api_url: Option<String>,
+    /// Database: sqlite:PATH
+    #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
+    pub database: Option<String>,
+    /// Folder for files in work
+    #[arg(long, env = "KADR_WORK_DIR", value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Folder for bot.log and error.log
+    #[arg(long, env = "KADR_LOG_DIR", value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Conversions at once
+    #[arg(long, env = "KADR_JOBS", value_name = "N")]
+    pub jobs: Option<usize>,
+    /// A conversion that takes longer is given up, seconds
+    #[arg(long, env = "CONVERSION_TIMEOUT", value_name = "SECONDS")]
+    pub conversion_timeout_s: Option<u64>,
+    /// Waiting files of one user
+    #[arg(long, env = "KADR_QUEUE_PER_USER", value_name = "N")]
+    pub queue_per_user: Option<u32>,
+    /// Waiting files in all
+    #[arg(long, env = "KADR_QUEUE_TOTAL", value_name = "N")]
+    pub queue_total: Option<u32>,
+    /// Longest video, seconds
+    #[arg(long, env = "KADR_DURATION_MAX", value_name = "SECONDS")]
+    pub duration_max_s: Option<u64>,
+    /// Largest picture to decode, pixels
+    #[arg(long, env = "KADR_PIXELS_MAX", value_name = "PIXELS")]
+    pub pixels_max: Option<u64>,
+    /// No file is fetched with less free disk space, bytes
+    #[arg(long, env = "KADR_DISK_FREE_MIN", value_name = "BYTES")]
+    pub disk_free_min_bytes: Option<u64>,
+    /// Running jobs get so long to end at shutdown, seconds
+    #[arg(long, env = "KADR_GRACE", value_name = "SECONDS")]
+    pub grace_s: Option<u64>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct ConfigError {
+    /// Which one, with its value.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+fn wrong(what: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+    ConfigError {
+        what: what.into(),
+        hint: hint.into(),
+    }
+}
+
+/// Every setting, decided.
+#[derive(Clone)]
+pub struct Config {
+    /// The bot's token.
+    pub token: String,
+    /// Base of the Bot API server.
+    pub api_url: String,
+    /// Path of the SQLite database.
+    pub database: PathBuf,
+    /// Scratch space.
+    pub work_dir: PathBuf,
+    /// Logs.
+    pub log_dir: PathBuf,
+    /// The worker's share.
+    pub worker: worker::Options,
+    /// The queue's share.
+    pub queue: QueueLimits,
+}
+
+impl Config {
+    /// Lays flags and environment over the file, and the file over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the value and a hint.
+    pub fn read(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = read_file(file)?;
+        let token = token(&given, &file)?;
+        let database = given
+            .database
+            .or(file.database)
+            .unwrap_or_else(|| "sqlite:data/kadr.db".to_owned());
+        let Some(database) = database.strip_prefix("sqlite:").map(PathBuf::from) else {
+            return Err(wrong(
+                format!("database `{database}` is not known"),
+                "use `sqlite:PATH`",
+            ));
+        };
+        let jobs_max = given.jobs.or(file.jobs).unwrap_or(3);
+        if !(1..=64).contains(&jobs_max) {
+            return Err(wrong(
+                format!("jobs is {jobs_max} (allowed 1 to 64)"),
+                "3 suits most machines",
+            ));
+        }
+        let time_limit_s = given.conversion_timeout_s.or(file.conversion_timeout_s).unwrap_or(300);
+        if time_limit_s == 0 {
+            return Err(wrong(
+                "conversion timeout is 0 s (allowed 1 or more)",
+                "the default is 300",
+            ));
+        }
+        let limits = Limits::default();
+        let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
+        let pixels_max = given.pixels_max.or(file.pixels_max);
+        Ok(Self {
+            token,
+            api_url: given.api_url.or(file.api_url).unwrap_or_else(|| API_URL.to_owned()),
+            database,
+            work_dir: given
+                .work_dir
+                .or(file.work_dir)
+                .unwrap_or_else(|| PathBuf::from("data/work")),
+            log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
+            worker: worker::Options {
+                jobs_max,
+                time_limit: Duration::from_secs(time_limit_s),
+                limits: Limits {
+                    duration_max: duration_max.unwrap_or(limits.duration_max),
+                    pixels_max: pixels_max.unwrap_or(limits.pixels_max),
+                    ..limits
+                },
+                caps: Caps::default(),
+                running_per_user_max: 1,
+                attempts_max: 5,
+                grace: Duration::from_secs(given.grace_s.or(file.grace_s).unwrap_or(25)),
+                disk_free_bytes_min: given
+                    .disk_free_min_bytes
+                    .or(file.disk_free_min_bytes)
+                    .unwrap_or(2 << 30),
+            },
+            queue: QueueLimits {
+                per_user_max: given.queue_per_user.or(file.queue_per_user).unwrap_or(5),
+                total_max: given.queue_total.or(file.queue_total).unwrap_or(1000),
+            },
+        })
+    }
+
+    /// Telegram's share.
+    #[must_use]
+    pub fn telegram(&self) -> telegram::Options {
+        telegram::Options {
+            token: self.token.clone(),
+            api_url: self.api_url.clone(),
+            limits: self.queue,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// As `--print-config` shows it: TOML that `kadr.toml` could hold, but for the secret.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            token: _,
+            api_url,
+            database,
+            work_dir,
+            log_dir,
+            worker,
+            queue,
+        } = self;
+        writeln!(f, "token = \"(hidden)\"")?;
+        writeln!(f, "api_url = {api_url:?}")?;
+        writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
+        writeln!(f, "work_dir = {work_dir:?}")?;
+        writeln!(f, "log_dir = {log_dir:?}")?;
+        writeln!(f, "jobs = {}", worker.jobs_max)?;
+        writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;
+        writeln!(f, "queue_per_user = {}", queue.per_user_max)?;
+        writeln!(f, "queue_total = {}", queue.total_max)?;
+        writeln!(f, "duration_max_s = {}", worker.limits.duration_max.as_secs())?;
+        writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
+        writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
+        write!(f, "grace_s = {}", worker.grace.as_secs())
+    }
+}
+
+/// A named file must be there; `kadr.toml` in this folder may.
+fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
+    let path = file.unwrap_or(Path::new(FILE_NAME));
+    if file.is_none() && !path.exists() {
+        return Ok(Settings::default());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        wrong(
+            format!("`{}` does not read: {error}", path.display()),
+            "check the path given with `--config`",
+        )
+    })?;
+    toml::from_str(&text).map_err(|error| {
+        wrong(
+            format!("`{}`: {}", path.display(), error.message()),
+            "`kadr serve --print-config` prints every key",
+        )
+    })
+}
+
+fn token(given: &Settings, file: &Settings) -> Result<String, ConfigError> {
+    let from_file = |path: &PathBuf| {
+        std::fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|error| {
+                wrong(
+                    format!("token file `{}` does not read: {error}", path.display()),
+                    "check the path",
+                )
+            })
+    };
+    let token = match (&given.token, &given.token_file, &file.token, &file.token_file) {
+        (Some(token), ..) => token.clone(),
+        (None, Some(path), ..) => from_file(path)?,
+        (None, None, Some(token), _) => token.clone(),
+        (None, None, None, Some(path)) => from_file(path)?,
+        (None, None, None, None) => {
+            return Err(wrong(
+                "no bot token is set",
+                "set TELEGRAM_BOT_TOKEN; @BotFather gives one, `kadr demo` needs none",
+            ));
+        }
+    };
+    let well_formed = token.split_once(':').is_some_and(|(id, secret)| {
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()) && secret.len() >= 20
+    });
+    if well_formed {
+        Ok(token)
+    } else {
+        Err(wrong(
+            "the bot token is malformed (123456:ABC… expected)",
+            "copy it from @BotFather again",
+        ))
+    }
+}

@@ -4,7 +4,10 @@
 //! stdout is data, stderr is the progress bar, the log and the errors. Exit codes are one table: [`Exit`].
 
 pub mod convert;
+pub mod demo;
+mod logs;
 pub mod probe;
+pub mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,6 +27,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the bot
+    Serve(Box<serve::Args>),
+    /// Try the bot in a browser, without Telegram and without a token
+    Demo(demo::Args),
     /// Convert files
     Convert(convert::Args),
     /// Say what files are and what would be done with them
@@ -88,6 +95,8 @@ impl UsageError {
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let outcome = match cli.command {
+        Command::Serve(args) => serve::run(*args),
+        Command::Demo(args) => demo::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
     };

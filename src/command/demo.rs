@@ -1,0 +1,182 @@
+//! `kadr demo`: the real bot on a local stand-in of the Bot API, in a browser or for one scripted conversation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
+
+use super::serve::{listen_for_signals, runtime, serve};
+use super::{Exit, UsageError, check_inputs, logs, print_line};
+use crate::config::{Config, Settings};
+use crate::playground::{Message, Options, Playground, SendAs};
+
+/// The people of the playground.
+const USERS: [(i64, &str, &str); 3] = [(101, "Anna", "en"), (102, "Борис", "ru"), (103, "Chen", "en")];
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
+const RESULT_WAIT: Duration = Duration::from_secs(600);
+
+/// Arguments of `kadr demo`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Port of the chat page on this machine; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8090)]
+    port: u16,
+    /// Folder for the demo's data
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    dir: PathBuf,
+    /// Send this file, wait for the result, print the conversation and stop
+    #[arg(long, value_name = "FILE", requires = "out")]
+    send: Option<PathBuf>,
+    /// The button to press after sending: its label or its callback data
+    #[arg(long, value_name = "BUTTON", default_value = "c:play")]
+    press: String,
+    /// Where the result of `--send` goes
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit> {
+    if let Some(file) = &args.send {
+        check_inputs(std::slice::from_ref(file))?;
+    }
+    let _guards = logs::start(&args.dir.join("logs"))?;
+    runtime()?.block_on(demo(args))
+}
+
+async fn demo(args: Args) -> Result<Exit> {
+    let port = if args.send.is_some() { 0 } else { args.port };
+    let playground = Playground::start(Options {
+        port,
+        data_dir: args.dir.join("telegram"),
+    })
+    .await
+    .map_err(|error| {
+        UsageError::new(
+            format!("port {port} cannot be used: {error}"),
+            "choose another with `--port`",
+        )
+    })?;
+    for (id, name, language) in USERS {
+        playground.add_user(id, name, language);
+    }
+    let config = Config::read(
+        Settings {
+            token: Some(playground.token().to_owned()),
+            api_url: Some(playground.api_url()),
+            database: Some(format!("sqlite:{}", args.dir.join("kadr.db").display())),
+            work_dir: Some(args.dir.join("work")),
+            disk_free_min_bytes: Some(256 << 20),
+            ..Settings::default()
+        },
+        None,
+    )
+    .map_err(UsageError::from)?;
+    let shutdown = CancellationToken::new();
+    listen_for_signals(shutdown.clone())?;
+    let bot_shutdown = shutdown.clone();
+    let bot = tokio::spawn(async move { serve(&config, bot_shutdown).await });
+    let exit = match (&args.send, &args.out) {
+        (Some(file), Some(out)) => {
+            let sent = converse(&playground, file, &args.press, out).await;
+            shutdown.cancel();
+            sent?
+        }
+        _ => {
+            print_line(&format!(
+                "open {} in a browser; ctrl-c ends the demo",
+                playground.page_url()
+            ))?;
+            shutdown.cancelled().await;
+            Exit::Done
+        }
+    };
+    bot.await.context("the bot broke")??;
+    Ok(exit)
+}
+
+/// One conversation without a browser.
+async fn converse(playground: &Playground, file: &Path, press: &str, out: &Path) -> Result<Exit> {
+    let user = USERS[0].0;
+    playground.send_file(user, file, SendAs::Document)?;
+    let card = |chat: &[Message]| chat.iter().rev().find(|message| message.from_bot).cloned();
+    let Some(asked) = playground.wait(user, ANSWER_WAIT, card).await else {
+        bail!("the bot did not answer")
+    };
+    if !asked.buttons.is_empty() && !playground.press(user, press) {
+        let known: Vec<String> = asked
+            .buttons
+            .iter()
+            .flatten()
+            .map(|(label, data)| format!("{label} ({data})"))
+            .collect();
+        return Err(UsageError::new(
+            format!("there is no button `{press}`"),
+            format!("the buttons are: {}", known.join(", ")),
+        )
+        .into());
+    }
+    // Over when the bot's message holds a file, or has nothing left to cancel.
+    let over = |chat: &[Message]| {
+        let last = chat.iter().rev().find(|message| message.from_bot)?;
+        let waiting = last
+            .buttons
+            .iter()
+            .flatten()
+            .any(|(_, data)| data.starts_with("c:") || data.starts_with("x:"));
+        (last.media.is_some() || !waiting).then(|| last.clone())
+    };
+    let answer = playground.wait(user, RESULT_WAIT, over).await;
+    for message in playground.chat(user) {
+        print_line(&transcript_line(&message))?;
+    }
+    let Some(answer) = answer else {
+        bail!("there was no result within {} s", RESULT_WAIT.as_secs())
+    };
+    let Some(path) = answer.path else {
+        return Ok(Exit::Refused);
+    };
+    std::fs::create_dir_all(out).with_context(|| format!("make `{}`", out.display()))?;
+    let extension = if answer.media.as_deref() == Some("audio") {
+        "m4a"
+    } else {
+        "mp4"
+    };
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let result = out.join(format!("{stem}.{extension}"));
+    std::fs::copy(&path, &result).with_context(|| format!("write `{}`", result.display()))?;
+    print_line(&format!("result: {}", result.display()))?;
+    Ok(Exit::Done)
+}
+
+fn transcript_line(message: &Message) -> String {
+    let who = if message.from_bot { "kadr" } else { "Anna" };
+    let media = message
+        .media
+        .as_ref()
+        .map_or_else(String::new, |kind| match &message.name {
+            Some(name) => format!("[{kind} {name}, {} bytes] ", message.size),
+            None => format!(
+                "[{kind} {}x{}, {} s, {} bytes] ",
+                message.width, message.height, message.duration, message.size
+            ),
+        });
+    let buttons: Vec<String> = message
+        .buttons
+        .iter()
+        .flatten()
+        .map(|(label, _)| format!("[{label}]"))
+        .collect();
+    let edits = if message.edits > 0 {
+        format!(" (edited {} times)", message.edits)
+    } else {
+        String::new()
+    };
+    format!(
+        "{who}: {media}{}{edits} {}",
+        message.text.replace('\n', " / "),
+        buttons.join(" ")
+    )
+    .trim_end()
+    .to_owned()
+}

@@ -1,0 +1,40 @@
+//! Logs of the service: everything in `bot.log`, errors in `error.log`, both on stderr too.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt};
+
+/// Writers that must live as long as there is something to log.
+#[derive(Debug)]
+pub(super) struct Guards(
+    #[expect(dead_code, reason = "held for their Drop, which flushes")]
+    Vec<tracing_appender::non_blocking::WorkerGuard>,
+);
+
+/// Starts logging into a folder.
+pub(super) fn start(folder: &Path) -> Result<Guards> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make the log folder `{}`", folder.display()))?;
+    let (all, all_guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(folder, "bot.log"));
+    let (errors, errors_guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(folder, "error.log"));
+    let filter = || EnvFilter::try_from_env("KADR_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::registry()
+        .with(
+            fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_target(false)
+                .with_filter(filter()),
+        )
+        .with(fmt::layer().with_ansi(false).with_writer(all).with_filter(filter()))
+        .with(
+            fmt::layer()
+                .with_ansi(false)
+                .with_writer(errors)
+                .with_filter(LevelFilter::ERROR),
+        )
+        .try_init()
+        .context("start the log")?;
+    Ok(Guards(vec![all_guard, errors_guard]))
+}
