@@ -2,6 +2,12 @@
 //!
 //! `ffmpeg-sys-next` would fail too, but in the words of a linker.
 
+#![allow(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "a build script ends and asks git in no other way"
+)]
+
 use std::process::{Command, exit};
 
 /// The libraries, and the range of their major versions from FFmpeg 5.1 to 9.

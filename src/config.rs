@@ -198,8 +198,8 @@ impl fmt::Display for Config {
         writeln!(f, "token = \"(hidden)\"")?;
         writeln!(f, "api_url = {api_url:?}")?;
         writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
-        writeln!(f, "work_dir = {work_dir:?}")?;
-        writeln!(f, "log_dir = {log_dir:?}")?;
+        writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
+        writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
         writeln!(f, "jobs = {}", worker.jobs_max)?;
         writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;
         writeln!(f, "queue_per_user = {}", queue.per_user_max)?;

@@ -304,10 +304,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let (Phase::Deliver, Some(parcel), true) = (job.phase, &job.parcel, scratch.output.exists()) {
             return self.deliver(job, parcel, Some(&scratch), stand).await;
         }
-        if job.phase == Phase::Fetch || !scratch.source.exists() {
-            if let Some(end) = self.fetch(job, &scratch, stand).await {
-                return Ok(end);
-            }
+        if (job.phase == Phase::Fetch || !scratch.source.exists())
+            && let Some(end) = self.fetch(job, &scratch, stand).await
+        {
+            return Ok(end);
         }
         self.store.advance(fence, Phase::Convert, None).await?;
         let parcel = match self.convert(job, &scratch, stand, permit).await {

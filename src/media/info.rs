@@ -154,7 +154,6 @@ impl Colour {
 
 /// A video stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of a stream")]
 pub struct Video {
     /// Codec by libav's name.
     pub codec: String,

@@ -69,6 +69,10 @@ fn first_frame(input: &mut Input, index: usize, limits: &Limits, control: &Contr
     loop {
         control.check()?;
         let packet = input.read().map_err(engine("read the output"))?;
+        // Probing may have queued packets of streams that were left out after it.
+        if packet.as_ref().is_some_and(|packet| packet.stream() != index) {
+            continue;
+        }
         match decoder.send(packet.as_ref()) {
             Ok(()) | Err(AvError::AGAIN) => {}
             Err(error) => return Err(engine("decode the thumbnail")(error)),

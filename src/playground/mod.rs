@@ -109,12 +109,13 @@ impl Playground {
     /// Where the file does not read.
     pub fn send_file(&self, user: i64, path: &Path, send_as: SendAs) -> std::io::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let copy = self.shared.read(|world| world.new_path());
+        let copy = self.shared.read(World::new_path);
         std::fs::copy(path, &copy)?;
         self.shared.change(|world| world.send_file(user, &copy, &name, send_as))
     }
 
     /// A person presses the newest button with this label or callback data. False where there is none.
+    #[must_use]
     pub fn press(&self, user: i64, label: &str) -> bool {
         self.shared.change(|world| world.press(user, None, label))
     }

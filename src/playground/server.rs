@@ -95,12 +95,11 @@ pub(super) async fn call(
 fn finish(shared: &Shared, method: &str, outcome: Result<Value, Refusal>) -> Response {
     let status = outcome.as_ref().err().map_or(200, |refused| refused.0);
     if method != "getupdates" {
-        shared.read(|world| {
-            world.calls.push(Call {
-                method: method.to_owned(),
-                status,
-            })
-        });
+        let call = Call {
+            method: method.to_owned(),
+            status,
+        };
+        shared.read(|world| world.calls.push(call));
     }
     match outcome {
         Ok(result) => axum::Json(json!({ "ok": true, "result": result })).into_response(),

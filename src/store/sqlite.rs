@@ -235,6 +235,49 @@ async fn scrub(connection: &mut SqliteConnection, id: JobId) -> Result<()> {
     Ok(())
 }
 
+/// Why a request is not accepted, if it is not: quarantine, the same on its way, a full queue.
+async fn turn_away(
+    transaction: &mut SqliteConnection,
+    request: &Request,
+    limits: QueueLimits,
+) -> Result<Option<Enqueued>> {
+    let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
+    let quarantined = sqlx::query("SELECT 1 FROM quarantine WHERE unique_id = ? AND until > ?")
+        .bind(unique_id)
+        .bind(now())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if quarantined.is_some() {
+        return Ok(Some(Enqueued::Quarantined));
+    }
+    let same = sqlx::query(
+        "SELECT id FROM jobs WHERE user = ? AND chat = ? AND unique_id = ? AND preset = ? \
+             AND status IN ('queued', 'running')",
+    )
+    .bind(user.0)
+    .bind(request.origin.chat.0)
+    .bind(unique_id)
+    .bind(request.preset.to_string())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(row) = same
+        && let Some(job) = load(transaction, JobId(row.get(0))).await?
+    {
+        return Ok(Some(Enqueued::Duplicate { job }));
+    }
+    if count(transaction, Some(user)).await? >= limits.per_user_max {
+        return Ok(Some(Enqueued::UserQueueFull {
+            limit: limits.per_user_max,
+        }));
+    }
+    if count(transaction, None).await? >= limits.total_max {
+        return Ok(Some(Enqueued::QueueFull {
+            limit: limits.total_max,
+        }));
+    }
+    Ok(None)
+}
+
 impl Store for SqliteStore {
     async fn record_updates(&self, updates: Vec<InboxUpdate>) -> Result<Vec<InboxUpdate>> {
         let mut connection = self.connection().await;
@@ -289,40 +332,10 @@ impl Store for SqliteStore {
         {
             return Ok(Enqueued::Replayed { job });
         }
+        if let Some(answer) = turn_away(&mut transaction, &request, limits).await? {
+            return Ok(answer);
+        }
         let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
-        let quarantined = sqlx::query("SELECT 1 FROM quarantine WHERE unique_id = ? AND until > ?")
-            .bind(unique_id)
-            .bind(now())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if quarantined.is_some() {
-            return Ok(Enqueued::Quarantined);
-        }
-        let same = sqlx::query(
-            "SELECT id FROM jobs WHERE user = ? AND chat = ? AND unique_id = ? AND preset = ? \
-             AND status IN ('queued', 'running')",
-        )
-        .bind(user.0)
-        .bind(request.origin.chat.0)
-        .bind(unique_id)
-        .bind(request.preset.to_string())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(row) = same
-            && let Some(job) = load(&mut transaction, JobId(row.get(0))).await?
-        {
-            return Ok(Enqueued::Duplicate { job });
-        }
-        if count(&mut transaction, Some(user)).await? >= limits.per_user_max {
-            return Ok(Enqueued::UserQueueFull {
-                limit: limits.per_user_max,
-            });
-        }
-        if count(&mut transaction, None).await? >= limits.total_max {
-            return Ok(Enqueued::QueueFull {
-                limit: limits.total_max,
-            });
-        }
         let remembered: Option<String> =
             sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
                 .bind(unique_id)

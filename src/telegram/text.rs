@@ -145,7 +145,7 @@ fn converting(lang: Lang, progress: Progress, elapsed_s: f64) -> String {
 }
 
 fn percent(done: u64, total: u64) -> u64 {
-    if total == 0 { 0 } else { (done.min(total) * 100) / total }
+    (done.min(total) * 100).checked_div(total).unwrap_or(0)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a day")]

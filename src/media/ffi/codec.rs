@@ -56,8 +56,8 @@ impl Decoder {
         let named = by_name.map_or(ptr::null(), |name| unsafe {
             ffi::avcodec_find_decoder_by_name(name.as_ptr())
         });
-        // SAFETY: returns a static codec or null.
         let codec = if named.is_null() {
+            // SAFETY: returns a static codec or null.
             unsafe { ffi::avcodec_find_decoder(id) }
         } else {
             named

@@ -124,6 +124,10 @@ impl Graph {
     }
 
     /// Hands a frame over; `None` ends the stream.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the source takes what the frame holds: it is of no use after"
+    )]
     pub(crate) fn send(&mut self, frame: Option<Frame>) -> Result<(), AvError> {
         let raw = frame.as_ref().map_or(ptr::null_mut(), |frame| frame.0.as_ptr());
         // SAFETY: the source takes the frame's references and leaves an empty frame to be dropped.
