@@ -396,7 +396,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             Ok(receipt) => {
                 tracing::info!(bytes = parcel.out_bytes, "delivered");
                 Ok(End::Finished(Outcome::Succeeded {
-                    file_id: Some(receipt.file_id),
+                    file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
                 }))
             }
             Err(CourierError::StaleFileId) => {
