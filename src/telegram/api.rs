@@ -9,12 +9,17 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
-use crate::courier::{CourierError, Meter};
-use crate::job::Reason;
+use super::errors::CallError;
+use crate::courier::Meter;
 
 const CONNECT_S: u64 = 5;
 /// A transfer that moves nothing for so long is given up.
 const STALL_S: u64 = 60;
+/// A small call; getUpdates and getFile bring their own.
+const CALL_S: u64 = 10;
+/// Tries of a patient call, and the longest wait between two.
+const TRIES_MAX: u32 = 6;
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Calls to one Bot API server with one token.
 #[derive(Clone)]
@@ -29,21 +34,6 @@ impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Api")
     }
-}
-
-/// A call that did not succeed.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// The server said no.
-    Refused {
-        code: u16,
-        description: String,
-        retry_after_s: Option<u64>,
-    },
-    /// No answer, or none that reads: for sends, maybe done.
-    Lost(String),
-    /// Our own disk.
-    Disk(std::io::Error),
 }
 
 /// One part of an upload.
@@ -74,6 +64,22 @@ impl Api {
             .timeout(Duration::from_secs(timeout_s))
             .json(body);
         answer(request).await
+    }
+
+    /// A small call that outlasts flood limits and passing faults. For what may be done twice without harm.
+    pub(super) async fn call_patiently(&self, method: &str, body: &Value) -> Result<Value, CallError> {
+        for attempt in 1..TRIES_MAX {
+            let error = match self.call(method, body, CALL_S).await {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            let Some(wait) = error.wait() else {
+                return Err(error);
+            };
+            tracing::warn!(method, ?error, "tried again later");
+            tokio::time::sleep((wait * attempt).min(WAIT_MAX)).await;
+        }
+        self.call(method, body, CALL_S).await
     }
 
     /// A call that carries files, streamed from disk.
@@ -141,7 +147,13 @@ impl Api {
 }
 
 fn lost(error: reqwest::Error) -> CallError {
-    CallError::Lost(error.without_url().to_string())
+    let unsent = error.is_connect();
+    let what = error.without_url().to_string();
+    if unsent {
+        CallError::Unsent(what)
+    } else {
+        CallError::Lost(what)
+    }
 }
 
 /// Sends and unwraps `{"ok", "result" | "error_code", "description", "parameters"}`.
@@ -161,71 +173,4 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value, CallError> {
         description: answer["description"].as_str().unwrap_or("no description").to_owned(),
         retry_after_s: answer["parameters"]["retry_after"].as_u64(),
     })
-}
-
-/// Whether a repeated edit found its work done already.
-pub(super) fn is_not_modified(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { description, .. } if description.contains("message is not modified"))
-}
-
-/// Whether the message to edit is gone.
-pub(super) fn is_message_gone(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { description, .. }
-        if description.contains("message to edit not found") || description.contains("MESSAGE_ID_INVALID")
-            || description.contains("message can't be edited"))
-}
-
-/// What a failed call means for a job. Words and codes are the server's (facts: telegram-bot-api, Client.cpp).
-pub(super) fn classify(error: CallError) -> CourierError {
-    match error {
-        CallError::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-            CourierError::Hopeless(Reason::DiskFull)
-        }
-        CallError::Disk(error) => CourierError::Transient {
-            after_s: None,
-            what: error.to_string(),
-        },
-        CallError::Lost(what) => CourierError::Transient { after_s: None, what },
-        CallError::Refused {
-            code,
-            description,
-            retry_after_s,
-        } => refused(code, description, retry_after_s),
-    }
-}
-
-fn refused(code: u16, description: String, retry_after_s: Option<u64>) -> CourierError {
-    let says = |words: &str| description.contains(words);
-    match code {
-        413 => CourierError::Hopeless(Reason::TooLargeToSend {
-            size_bytes: 0,
-            limit_bytes: 0,
-        }),
-        429 => CourierError::Transient {
-            after_s: Some(retry_after_s.unwrap_or(5)),
-            what: description,
-        },
-        403 => CourierError::Unreachable { what: description },
-        400 if says("chat not found") || says("group chat was upgraded") => {
-            CourierError::Unreachable { what: description }
-        }
-        400 if says("file is too big") => CourierError::Hopeless(Reason::TooLargeToFetch {
-            size_bytes: 0,
-            limit_bytes: super::FETCH_BYTES_MAX,
-        }),
-        400 if says("wrong file identifier") || says("wrong remote file") => CourierError::StaleFileId,
-        404 => CourierError::Hopeless(Reason::SourceGone),
-        400 if says("temporarily unavailable") => CourierError::Transient {
-            after_s: None,
-            what: description,
-        },
-        400..500 => {
-            tracing::error!(code, description, "the platform refused a call of ours");
-            CourierError::Hopeless(Reason::Internal)
-        }
-        _ => CourierError::Transient {
-            after_s: None,
-            what: description,
-        },
-    }
 }

@@ -3,41 +3,37 @@
 //! Delivery edits the status message into the result, so repeating it after a lost answer cannot show it twice. Only
 //! where that message is gone a new one is sent, at most once: its intent is recorded first.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use teloxide::types::InlineKeyboardMarkup;
 
-use super::api::{Api, CallError, Part, classify, is_message_gone, is_not_modified};
-use super::dialogue::{cancel_keyboard, message_body, retry_keyboard};
+use super::api::{Api, Part};
+use super::errors::{CallError, classify};
+use super::keyboard::{self, message_body, reply_to};
+use super::pace::{HANDLER_GRACE, Pace};
 use super::{FETCH_BYTES_MAX, Options, SEND_BYTES_MAX, text};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
-use crate::job::{Job, JobId, MessageId, Parcel, ParcelKind, Reason};
+use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
 use crate::store::Store;
 
 const CALL_S: u64 = 10;
-/// Edits of one message: sends and edits share the chat's limit of about one a second, groups' of 20 a minute.
-const PACE_PRIVATE: Duration = Duration::from_secs(3);
-const PACE_GROUP: Duration = Duration::from_secs(6);
 /// Getting a file ready may take the server a while.
 const GET_FILE_S: u64 = 60;
+/// How often the store is asked whether the handler's status message is there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Tries of a send that was refused before it had any effect, and the longest wait between two.
+const SENDS_MAX: u32 = 3;
+const SEND_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The courier to Telegram.
 #[derive(Debug)]
 pub struct TelegramCourier<S> {
     api: Api,
     store: S,
-    pace: Mutex<HashMap<JobId, Pace>>,
-}
-
-/// When a job's message was last edited, with what, and until when Telegram wants silence.
-#[derive(Debug)]
-struct Pace {
-    words: String,
-    quiet_until: Instant,
+    pace: Mutex<Pace>,
 }
 
 impl<S: Store> TelegramCourier<S> {
@@ -53,38 +49,8 @@ impl<S: Store> TelegramCourier<S> {
         })
     }
 
-    /// Whether an edit is due: the words are new, and the message had its rest.
-    fn is_due(&self, job: &Job, words: &str, last: bool) -> bool {
-        let mut paces = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        if last {
-            paces.remove(&job.id);
-            return true;
-        }
-        let rest = if job.request.origin.group {
-            PACE_GROUP
-        } else {
-            PACE_PRIVATE
-        };
-        let now = Instant::now();
-        match paces.get(&job.id) {
-            Some(pace) if pace.words == words || now < pace.quiet_until => false,
-            _ => {
-                paces.insert(
-                    job.id,
-                    Pace {
-                        words: words.to_owned(),
-                        quiet_until: now + rest,
-                    },
-                );
-                true
-            }
-        }
-    }
-
-    fn keep_quiet(&self, job: JobId, seconds: u64) {
-        if let Some(pace) = self.pace.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&job) {
-            pace.quiet_until = Instant::now() + Duration::from_secs(seconds);
-        }
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the status message as it is now: the handler may have sent it after the claim.
@@ -95,22 +61,74 @@ impl<S: Store> TelegramCourier<S> {
         }
     }
 
-    async fn show(&self, job: &Job, words: &str, keyboard: Option<InlineKeyboardMarkup>) -> Result<(), CallError> {
-        let mut body = message_body(job.request.origin.chat.0, words, keyboard);
-        if let Some(message) = self.status_message(job).await {
-            body["message_id"] = json!(message.0);
-            return match self.api.call("editMessageText", &body, CALL_S).await {
-                Err(error) if !is_not_modified(&error) => Err(error),
-                _ => Ok(()),
-            };
+    /// Gives the handler that accepted the job time to send its status message, so that there is one and not two.
+    async fn awaited_status_message(&self, job: &Job) -> Option<MessageId> {
+        let deadline = Instant::now() + HANDLER_GRACE;
+        loop {
+            let message = self.status_message(job).await;
+            if message.is_some() || Instant::now() >= deadline {
+                return message;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        let sent = self.api.call("sendMessage", &body, CALL_S).await?;
-        if let Some(message) = sent["message_id"].as_i64()
+    }
+
+    /// What the job says now, and whether it must be said: the last word is never skipped.
+    fn words_of(job: &Job, notice: &Notice) -> (String, bool, Option<InlineKeyboardMarkup>) {
+        let lang = job.request.origin.lang;
+        let (last, keyboard) = match notice {
+            Notice::Failed { reason } if reason.may_retry() => (true, Some(keyboard::retry(lang, job.id))),
+            Notice::Failed { .. } | Notice::Canceled => (true, None),
+            // Nobody would tell it later: the process is about to end.
+            Notice::Paused => (true, Some(keyboard::cancel(lang, job.id))),
+            Notice::Queued { .. } | Notice::Fetching { .. } | Notice::Converting { .. } | Notice::Sending { .. } => {
+                (false, Some(keyboard::cancel(lang, job.id)))
+            }
+        };
+        (text::notice(lang, notice), last, keyboard)
+    }
+
+    /// Edits the status message; sends one where there is none, and where its reader deleted it sends the last word.
+    async fn show(
+        &self,
+        job: &Job,
+        message: Option<MessageId>,
+        mut body: Value,
+        patient: bool,
+    ) -> Result<(), CallError> {
+        if let Some(message) = message {
+            body["message_id"] = json!(message.0);
+            match self.call("editMessageText", &body, patient).await {
+                Err(error) if error.is_message_gone() && patient => {}
+                Err(error) if !error.is_not_modified() => return Err(error),
+                _ => return Ok(()),
+            }
+            if let Value::Object(fields) = &mut body {
+                fields.remove("message_id");
+            }
+        }
+        body["reply_parameters"] = reply_to(job.request.origin.message);
+        let sent = self.call("sendMessage", &body, patient).await?;
+        self.remember(job, &sent).await;
+        Ok(())
+    }
+
+    async fn call(&self, method: &str, body: &Value, patient: bool) -> Result<Value, CallError> {
+        if patient {
+            self.api.call_patiently(method, body).await
+        } else {
+            self.api.call(method, body, CALL_S).await
+        }
+    }
+
+    /// Records a message that was sent as the job's own.
+    async fn remember(&self, job: &Job, sent: &Value) {
+        // 0 is no message: large groups get their videos later (Bot API 8.0).
+        if let Some(message) = sent["message_id"].as_i64().filter(|message| *message != 0)
             && let Err(error) = self.store.set_status_message(job.id, MessageId(message)).await
         {
             tracing::warn!(%error, "the status message was not recorded");
         }
-        Ok(())
     }
 
     /// Edits the status message into the result.
@@ -137,26 +155,58 @@ impl<S: Store> TelegramCourier<S> {
         self.api.upload("editMessageMedia", fields, &parts).await
     }
 
-    /// Sends the result as a message of its own: only where there is nothing to edit, and at most once.
+    /// Sends the result as a message of its own: only where there is nothing to edit, and at most once. Repeated only
+    /// after answers that prove that nothing was sent.
     async fn send_anew(
         &self,
         job: &Job,
         parcel: &Parcel,
         files: Option<Files<'_>>,
         meter: &Meter,
-    ) -> Result<Value, CourierError> {
+    ) -> Result<Value, CallFailed> {
         match self.store.record_send_intent(job.id).await {
             Ok(true) => {}
-            Ok(false) => return Err(CourierError::Hopeless(Reason::Network)),
+            // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
+            Ok(false) => return Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
             Err(error) => {
-                return Err(CourierError::Transient {
+                return Err(CallFailed::Known(CourierError::Transient {
                     after_s: None,
                     what: error.to_string(),
-                });
+                }));
             }
         }
+        let mut attempt = 1;
+        loop {
+            meter.reset();
+            let error = match self.send(job, parcel, files, meter).await {
+                Ok(sent) => {
+                    self.remember(job, &sent).await;
+                    return Ok(sent);
+                }
+                Err(error) => error,
+            };
+            match error.wait() {
+                Some(wait) if attempt < SENDS_MAX && error.is_surely_undone() => {
+                    tokio::time::sleep(wait.min(SEND_WAIT_MAX)).await;
+                }
+                _ => return Err(error.into()),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn send(
+        &self,
+        job: &Job,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Value, CallError> {
         let name = kind_name(parcel.kind);
-        let mut fields: Vec<(&'static str, String)> = vec![("chat_id", job.request.origin.chat.0.to_string())];
+        let mut fields: Vec<(&'static str, String)> = vec![
+            ("chat_id", job.request.origin.chat.0.to_string()),
+            ("reply_parameters", reply_to(job.request.origin.message).to_string()),
+        ];
         if let Value::Object(values) = media_fields(job, parcel) {
             for key in ["caption", "width", "height", "duration", "supports_streaming"] {
                 if let Some(value) = values.get(key) {
@@ -177,7 +227,19 @@ impl<S: Store> TelegramCourier<S> {
             ParcelKind::Video => "sendVideo",
             ParcelKind::Audio => "sendAudio",
         };
-        self.api.upload(method, fields, &parts).await.map_err(classify)
+        self.api.upload(method, fields, &parts).await
+    }
+}
+
+/// A delivery that failed by a call, or by what we know of the job.
+enum CallFailed {
+    Call(CallError),
+    Known(CourierError),
+}
+
+impl From<CallError> for CallFailed {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
     }
 }
 
@@ -202,40 +264,48 @@ impl<S: Store> Courier for TelegramCourier<S> {
             });
         };
         meter.reset();
-        self.api.download(file_path, into, meter).await.map_err(classify)
+        match self.api.download(file_path, into, meter).await {
+            // Links live an hour, and this one is new: the server is between two states.
+            Err(CallError::Refused {
+                code: 404, description, ..
+            }) => Err(CourierError::Transient {
+                after_s: None,
+                what: description,
+            }),
+            outcome => outcome.map_err(classify),
+        }
     }
 
     async fn notify(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {
-        let lang = job.request.origin.lang;
-        let words = text::notice(lang, &notice);
-        let (last, keyboard) = match &notice {
-            Notice::Failed { reason } if reason.may_retry() => (true, Some(retry_keyboard(lang, job.id))),
-            Notice::Failed { .. } | Notice::Canceled => (true, None),
-            // Nobody would tell it later: the process is about to end.
-            Notice::Paused => (true, Some(cancel_keyboard(lang, job.id))),
-            _ => (false, Some(cancel_keyboard(lang, job.id))),
-        };
-        if !self.is_due(job, &words, last) {
+        let (words, last, keyboard) = Self::words_of(job, &notice);
+        let body = message_body(job.request.origin.chat.0, &words, keyboard);
+        if last {
+            self.pace().forget(job.id);
+            let message = self.awaited_status_message(job).await;
+            // A shutdown does not wait for Telegram.
+            let patient = notice != Notice::Paused;
+            return self.show(job, message, body, patient).await.map_err(classify);
+        }
+        if !self.pace().is_due(job, &words, Instant::now()) {
             return Ok(());
         }
-        match self.show(job, &words, keyboard).await.map_err(classify) {
-            Err(CourierError::Transient {
-                after_s: Some(after_s), ..
-            }) if last => {
-                tokio::time::sleep(Duration::from_secs(after_s.min(60))).await;
-                self.show(job, &words, None).await.map_err(classify)
+        let message = self.status_message(job).await;
+        if message.is_none() && self.pace().is_fresh(job, Instant::now()) {
+            return Ok(());
+        }
+        self.pace().note(job, &words, Instant::now());
+        let outcome = self.show(job, message, body, false).await;
+        if let Err(error) = &outcome {
+            let mut pace = self.pace();
+            pace.missed(job);
+            if let Some(wait) = error.wait() {
+                pace.silence(job.request.origin.chat, wait, Instant::now());
             }
-            Err(CourierError::Transient {
-                after_s: Some(after_s),
-                what,
-            }) => {
-                self.keep_quiet(job.id, after_s);
-                Err(CourierError::Transient {
-                    after_s: Some(after_s),
-                    what,
-                })
-            }
-            outcome => outcome,
+        }
+        match outcome {
+            // Its reader deleted it: no progress is wanted. The result will come as a message of its own.
+            Err(error) if error.is_message_gone() => Ok(()),
+            outcome => outcome.map_err(classify),
         }
     }
 
@@ -246,31 +316,48 @@ impl<S: Store> Courier for TelegramCourier<S> {
         files: Option<Files<'_>>,
         meter: &Meter,
     ) -> Result<Receipt, CourierError> {
+        let too_large = CourierError::Hopeless(Reason::TooLargeToSend {
+            size_bytes: parcel.out_bytes,
+            limit_bytes: SEND_BYTES_MAX,
+        });
         if files.is_some() && parcel.out_bytes > SEND_BYTES_MAX {
-            return Err(CourierError::Hopeless(Reason::TooLargeToSend {
-                size_bytes: parcel.out_bytes,
-                limit_bytes: SEND_BYTES_MAX,
-            }));
+            return Err(too_large);
         }
-        let message = match self.status_message(job).await {
+        let sent = match self.awaited_status_message(job).await {
             Some(message) => match self.edit_into(job, message, parcel, files, meter).await {
-                Ok(message) => message,
+                Ok(message) => Ok(message),
                 // A repeated edit: the first one arrived, only its answer was lost.
-                Err(error) if is_not_modified(&error) => Value::Null,
-                Err(error) if is_message_gone(&error) => {
-                    meter.reset();
-                    self.send_anew(job, parcel, files, meter).await?
-                }
-                Err(error) => return Err(classify(error)),
+                Err(error) if error.is_not_modified() => Ok(Value::Null),
+                Err(error) if error.is_message_gone() => self.send_anew(job, parcel, files, meter).await,
+                Err(error) => Err(error.into()),
             },
-            None => self.send_anew(job, parcel, files, meter).await?,
+            None => self.send_anew(job, parcel, files, meter).await,
         };
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
-        let known = message[kind_name(parcel.kind)]["file_id"].as_str().map(str::to_owned);
+        let message = match sent {
+            Ok(message) => message,
+            Err(CallFailed::Known(error)) => return Err(error),
+            Err(CallFailed::Call(error)) => {
+                return Err(match classify(error) {
+                    CourierError::Hopeless(Reason::TooLargeToSend { .. }) => too_large,
+                    error => error,
+                });
+            }
+        };
+        self.pace().forget(job.id);
         Ok(Receipt {
-            file_id: known.or_else(|| parcel.file_id.clone()).unwrap_or_default(),
+            file_id: file_id_of(&message)
+                .or_else(|| parcel.file_id.clone())
+                .unwrap_or_default(),
         })
     }
+}
+
+/// The platform files a soundless video as an animation, and a sound file without tags as a document.
+fn file_id_of(message: &Value) -> Option<String> {
+    ["video", "animation", "audio", "document"]
+        .iter()
+        .find_map(|kind| message[kind]["file_id"].as_str())
+        .map(str::to_owned)
 }
 
 fn kind_name(kind: ParcelKind) -> &'static str {

@@ -1,8 +1,8 @@
 //! Update -> what is wanted. Pure: no store, no network, no clock.
 
-use teloxide::types::{FileMeta, Message, Update, UpdateKind};
+use teloxide::types::{FileMeta, Message, MessageKind, Update, UpdateKind};
 
-use crate::job::{ChatId, JobId, MessageId, Source, UserId};
+use crate::job::{ChatId, JobId, Lang, MessageId, Source, UserId};
 use crate::media::Preset;
 
 /// Who wrote, and where.
@@ -49,7 +49,7 @@ pub enum Press {
     /// What happens to a file without asking; `None` asks.
     Default(Option<Preset>),
     /// The language; `None` follows Telegram.
-    Language(Option<crate::job::Lang>),
+    Language(Option<Lang>),
 }
 
 impl Press {
@@ -63,8 +63,8 @@ impl Press {
             Self::Retry(job) => format!("r:{}", job.0),
             Self::Default(preset) => format!("d:{}", preset.map_or("ask".to_owned(), |preset| preset.to_string())),
             Self::Language(None) => "l:auto".to_owned(),
-            Self::Language(Some(crate::job::Lang::En)) => "l:en".to_owned(),
-            Self::Language(Some(crate::job::Lang::Ru)) => "l:ru".to_owned(),
+            Self::Language(Some(Lang::En)) => "l:en".to_owned(),
+            Self::Language(Some(Lang::Ru)) => "l:ru".to_owned(),
         }
     }
 
@@ -80,8 +80,8 @@ impl Press {
             "d" => value.parse().ok().map(|preset| Self::Default(Some(preset))),
             "l" => match value {
                 "auto" => Some(Self::Language(None)),
-                "en" => Some(Self::Language(Some(crate::job::Lang::En))),
-                "ru" => Some(Self::Language(Some(crate::job::Lang::Ru))),
+                "en" => Some(Self::Language(Some(Lang::En))),
+                "ru" => Some(Self::Language(Some(Lang::Ru))),
                 _ => None,
             },
             _ => None,
@@ -116,9 +116,9 @@ pub enum Intake {
     Ignore,
 }
 
-/// Reads an update. `size_bytes_max` is what the platform hands out.
+/// Reads an update. `me` is the bot's user name, `size_bytes_max` what the platform hands out.
 #[must_use]
-pub fn read(update: &Update, size_bytes_max: u64) -> Option<(Sender, Intake)> {
+pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, Intake)> {
     match &update.kind {
         UpdateKind::Message(message) => {
             let from = message.from.as_ref()?;
@@ -129,7 +129,7 @@ pub fn read(update: &Update, size_bytes_max: u64) -> Option<(Sender, Intake)> {
                 group: !message.chat.is_private(),
                 language_code: from.language_code.clone(),
             };
-            let intake = of_message(message, size_bytes_max, sender.group);
+            let intake = of_message(message, me, size_bytes_max, sender.group);
             Some((sender, intake))
         }
         UpdateKind::CallbackQuery(query) => {
@@ -154,27 +154,27 @@ pub fn read(update: &Update, size_bytes_max: u64) -> Option<(Sender, Intake)> {
     }
 }
 
-fn of_message(message: &Message, size_bytes_max: u64, group: bool) -> Intake {
+fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> Intake {
+    // Joins, pins, calls and the like.
+    if !matches!(message.kind, MessageKind::Common(_)) {
+        return Intake::Ignore;
+    }
     if let Some(text) = message.text() {
-        return match command(text) {
+        return match command(text, me) {
             Some(command) => Intake::Command(command),
             None if group => Intake::Ignore,
             None => Intake::Words,
         };
     }
-    if let Some(document) = message.document()
-        && message.animation().is_none()
-    {
-        let mime = document
-            .mime_type
-            .as_ref()
-            .map(|mime| mime.essence_str().to_owned())
-            .unwrap_or_default();
-        if !may_be_media(&mime) {
-            return Intake::NotMedia;
-        }
-    }
+    // An animation comes with a document that describes the same file.
+    let is_no_media = message.animation().is_none()
+        && message
+            .document()
+            .and_then(|document| document.mime_type.as_ref())
+            .is_some_and(|mime| is_surely_no_media(mime.essence_str()));
     match file_of(message) {
+        Some(_) if is_no_media && group => Intake::Ignore,
+        Some(_) if is_no_media => Intake::NotMedia,
         None if group => Intake::Ignore,
         None => Intake::NotMedia,
         Some(file) if u64::from(file.size) > size_bytes_max => Intake::TooLarge {
@@ -200,28 +200,34 @@ fn file_of(message: &Message) -> Option<&FileMeta> {
 }
 
 /// Names and types lie, so only what is surely no video is turned away before the probe looks.
-fn may_be_media(mime: &str) -> bool {
-    let surely_not = ["text/", "font/"].iter().any(|start| mime.starts_with(start))
-        || [
-            "application/pdf",
-            "application/zip",
-            "application/msword",
-            "application/x-rar-compressed",
-            "application/x-7z-compressed",
-            "image/jpeg",
-            "image/png",
-        ]
-        .contains(&mime)
-        || mime.starts_with("application/vnd.openxmlformats");
-    !surely_not
+fn is_surely_no_media(mime: &str) -> bool {
+    let starts = [
+        "text/",
+        "font/",
+        "application/vnd.openxmlformats",
+        "application/vnd.oasis",
+    ];
+    let whole = [
+        "application/pdf",
+        "application/zip",
+        "application/msword",
+        "application/x-rar-compressed",
+        "application/vnd.rar",
+        "application/x-7z-compressed",
+        "application/vnd.android.package-archive",
+        "image/jpeg",
+        "image/png",
+    ];
+    starts.iter().any(|start| mime.starts_with(start)) || whole.contains(&mime)
 }
 
-/// `/word`, `/word@bot` or `/word with words`.
-fn command(text: &str) -> Option<Command> {
-    let word = text
-        .strip_prefix('/')?
-        .split(|c: char| c.is_whitespace() || c == '@')
-        .next()?;
+/// `/word`, `/word@me` or either with words after it; a command to another bot is none of ours.
+fn command(text: &str, me: &str) -> Option<Command> {
+    let first = text.strip_prefix('/')?.split_whitespace().next()?;
+    let (word, to) = first.split_once('@').unwrap_or((first, me));
+    if !to.eq_ignore_ascii_case(me) {
+        return None;
+    }
     match word {
         "start" => Some(Command::Start),
         "help" => Some(Command::Help),

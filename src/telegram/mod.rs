@@ -5,7 +5,11 @@
 //! lanes      one ordered task a chat: a slow or panicking handler harms no other chat
 //! intake     pure: update -> file | command | press | nothing
 //! dialogue   handlers: record in the store, answer, never wait for work
+//! presses    the same for buttons
 //! delivery   the courier that the worker calls: fetch, status messages, results
+//! pace       pure: which edit may go out now
+//! keyboard   pure: messages and buttons as the Bot API takes them
+//! errors     pure: what a failed call means
 //! text       every word that users read (Fluent, Russian and English)
 //! api        raw calls where the raw JSON, the bytes moved or the secret in the URL matter
 //! ```
@@ -16,7 +20,11 @@
 mod api;
 pub mod delivery;
 mod dialogue;
+pub mod errors;
 pub mod intake;
+mod keyboard;
+pub mod pace;
+mod presses;
 pub mod text;
 
 use std::collections::HashMap;
@@ -28,8 +36,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::api::{Api, CallError};
-use self::dialogue::{Desk, HandlerError};
+use self::api::Api;
+use self::dialogue::Desk;
+use self::errors::CallError;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -73,10 +82,11 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
     let Some(name) = introduce(&api, &shutdown).await? else {
         return Ok(());
     };
-    tracing::info!(bot = name, "listening");
+    tracing::info!(bot = %name, "listening");
     let desk = Desk {
         store: store.clone(),
         api: api.clone(),
+        me: name,
         limits: options.limits,
         fetch_bytes_max: FETCH_BYTES_MAX,
     };
@@ -233,15 +243,15 @@ async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
     let parsed = parse(&payload);
     let wanted = parsed
         .as_ref()
-        .and_then(|update| intake::read(update, desk.fetch_bytes_max));
+        .and_then(|update| intake::read(update, &desk.me, desk.fetch_bytes_max));
     let store = desk.store.clone();
     if let Some((sender, wanted)) = wanted {
         let desk = desk.clone();
         let handler = tokio::spawn(async move { desk.handle(update_id, sender, wanted).await });
         match handler.await {
             Ok(Ok(())) => {}
-            // Not marked: it comes again after a restart, when the store works.
-            Ok(Err(error @ HandlerError::Store(_))) => {
+            // Not marked: it comes again after a restart, when the store or the platform works.
+            Ok(Err(error)) if error.is_passing() => {
                 tracing::error!(update_id, %error, "an update was not handled");
                 return;
             }

@@ -100,48 +100,62 @@ pub fn notice(lang: Lang, notice: &Notice) -> String {
         Notice::Queued { position } => tell(lang, "queued", &[("position", (*position).into())]),
         Notice::Fetching {
             done_bytes,
-            total_bytes,
+            total_bytes: 0,
         } => tell(
             lang,
-            "fetching",
-            &[("percent", percent(*done_bytes, *total_bytes).into())],
+            "fetching-unknown",
+            &[("size", megabytes(lang, *done_bytes).into())],
         ),
+        Notice::Fetching {
+            done_bytes,
+            total_bytes,
+        } => transfer(lang, "fetching", *done_bytes, *total_bytes),
         Notice::Converting { progress, elapsed_s } => converting(lang, *progress, *elapsed_s),
         Notice::Sending {
             done_bytes,
             total_bytes,
-        } => tell(
-            lang,
-            "sending",
-            &[("percent", percent(*done_bytes, *total_bytes).into())],
-        ),
+        } => transfer(lang, "sending", *done_bytes, *total_bytes),
         Notice::Paused => say(lang, "paused"),
         Notice::Failed { reason } => self::reason(lang, reason),
         Notice::Canceled => say(lang, "canceled"),
     }
 }
 
+fn transfer(lang: Lang, key: &str, done_bytes: u64, total_bytes: u64) -> String {
+    let percent = percent(done_bytes, total_bytes);
+    let values = [
+        ("percent", percent.into()),
+        ("bar", bar(percent).into()),
+        ("size", megabytes(lang, total_bytes).into()),
+    ];
+    tell(lang, key, &values)
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a share of the bar"
+    reason = "a fraction of one, as per cent"
 )]
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 fn converting(lang: Lang, progress: Progress, elapsed_s: f64) -> String {
     let Some(fraction) = progress.fraction().filter(|fraction| *fraction > 0.0) else {
         return say(lang, "converting-start");
     };
-    let full = (fraction * BAR_CELLS as f64) as usize;
-    let bar = format!("\n{}{}", "▰".repeat(full), "▱".repeat(BAR_CELLS - full.min(BAR_CELLS)));
+    let percent = (fraction.min(1.0) * 100.0) as u64;
     let speed = progress.done_us as f64 / 1e6 / elapsed_s.max(0.1);
-    let left_s = (elapsed_s * (1.0 - fraction) / fraction).min(86_400.0);
+    let left_s = (elapsed_s * (1.0 - fraction) / fraction).clamp(0.0, 86_400.0);
     let values = [
-        ("percent", ((fraction * 100.0) as u64).into()),
-        ("bar", bar.into()),
-        ("speed", format!("{speed:.1}").into()),
+        ("percent", percent.into()),
+        ("bar", bar(percent).into()),
+        ("speed", decimal(lang, speed).into()),
         ("left", clock(left_s).into()),
     ];
     tell(lang, "converting", &values)
+}
+
+fn bar(percent: u64) -> String {
+    let full = usize::try_from(percent / 10).unwrap_or(0).min(BAR_CELLS);
+    format!("{}{}", "▰".repeat(full), "▱".repeat(BAR_CELLS - full))
 }
 
 fn percent(done: u64, total: u64) -> u64 {
@@ -150,8 +164,22 @@ fn percent(done: u64, total: u64) -> u64 {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a day")]
 fn clock(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    format!("{}:{:02}", seconds / 60, seconds % 60)
+    clock_of(seconds.round() as u64)
+}
+
+/// `0:07`, `12:30`, `4:00:01`.
+fn clock_of(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn megapixels(lang: Lang, pixels: u64) -> String {
+    decimal(lang, (pixels as f64 / 1e5).ceil() / 10.0)
 }
 
 /// Why there is no result.
@@ -159,6 +187,15 @@ fn clock(seconds: f64) -> String {
 pub fn reason(lang: Lang, reason: &Reason) -> String {
     match reason {
         Reason::Refused { why } => refusal(lang, why),
+        // Not every message announces a size.
+        Reason::TooLargeToFetch {
+            size_bytes: 0,
+            limit_bytes,
+        } => tell(
+            lang,
+            "too-large-unknown",
+            &[("limit", megabytes(lang, *limit_bytes).into())],
+        ),
         Reason::TooLargeToFetch {
             size_bytes,
             limit_bytes,
@@ -166,8 +203,8 @@ pub fn reason(lang: Lang, reason: &Reason) -> String {
             lang,
             "too-large",
             &[
-                ("size", megabytes(*size_bytes).into()),
-                ("limit", megabytes(*limit_bytes).into()),
+                ("size", megabytes_over(lang, *size_bytes).into()),
+                ("limit", megabytes(lang, *limit_bytes).into()),
             ],
         ),
         Reason::TooLargeToSend {
@@ -177,8 +214,8 @@ pub fn reason(lang: Lang, reason: &Reason) -> String {
             lang,
             "failed-too-large-to-send",
             &[
-                ("size", megabytes(*size_bytes).into()),
-                ("limit", megabytes(*limit_bytes).into()),
+                ("size", megabytes_over(lang, *size_bytes).into()),
+                ("limit", megabytes(lang, *limit_bytes).into()),
             ],
         ),
         Reason::SourceGone => say(lang, "failed-source-gone"),
@@ -210,18 +247,23 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
         Refusal::TooLong { duration_s, limit_s } => tell(
             lang,
             "failed-too-long",
-            &[("value", (duration_s / 60).into()), ("limit", (limit_s / 60).into())],
+            &[
+                ("value", clock_of(*duration_s).into()),
+                ("limit", clock_of(*limit_s).into()),
+            ],
         ),
         Refusal::TooManyPixels {
             width,
             height,
-            limit_px: _,
+            limit_px,
         } => tell(
             lang,
             "failed-too-many-pixels",
             &[
                 ("width", width.to_string().into()),
                 ("height", height.to_string().into()),
+                ("value", megapixels(lang, u64::from(*width) * u64::from(*height)).into()),
+                ("limit", megapixels(lang, *limit_px).into()),
             ],
         ),
         Refusal::TooManyStreams { limit } => tell(lang, "failed-too-many-streams", &[("limit", (*limit).into())]),
@@ -232,8 +274,8 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
             lang,
             "failed-too-large",
             &[
-                ("size", megabytes(*size_bytes).into()),
-                ("limit", megabytes(*limit_bytes).into()),
+                ("size", megabytes_over(lang, *size_bytes).into()),
+                ("limit", megabytes(lang, *limit_bytes).into()),
             ],
         ),
         Refusal::OverLimit { what: _ } => say(lang, "failed-over-limit"),
@@ -250,31 +292,45 @@ pub fn caption(lang: Lang, parcel: &Parcel) -> String {
         (false, false) => "caption-encoded",
     };
     let values = [
-        ("before", megabytes(parcel.in_bytes).into()),
-        ("after", megabytes(parcel.out_bytes).into()),
+        ("before", megabytes(lang, parcel.in_bytes).into()),
+        ("after", megabytes(lang, parcel.out_bytes).into()),
         ("took", clock(parcel.wall_s).into()),
     ];
     let mut caption = tell(lang, key, &values);
     for warning in &parcel.warnings {
-        if let Warning::Damaged { lost_percent } = warning {
-            caption.push('\n');
-            caption.push_str(&tell(
-                lang,
-                "warning-damaged",
-                &[("percent", u32::from(*lost_percent).into())],
-            ));
+        match warning {
+            Warning::Damaged { lost_percent } => {
+                let percent = ("percent", u32::from(*lost_percent).into());
+                caption.push('\n');
+                caption.push_str(&tell(lang, "warning-damaged", &[percent]));
+            }
+            // The caption is one line; only missing pictures are worth a second.
+            Warning::Dropped { .. } | Warning::ToneMapped => {}
         }
     }
     caption
 }
 
-/// Megabytes as Telegram counts them (2^20), with one decimal below ten.
+/// Megabytes as Telegram counts them (2^20).
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn megabytes(bytes: u64) -> String {
+fn megabytes(lang: Lang, bytes: u64) -> String {
     let megabytes = bytes as f64 / f64::from(1 << 20);
-    if megabytes < 10.0 {
-        format!("{megabytes:.1}")
-    } else {
-        format!("{megabytes:.0}")
+    decimal(lang, if bytes > 0 { megabytes.max(0.1) } else { 0.0 })
+}
+
+/// A size over a limit: rounded up, so that it never reads as the limit itself.
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn megabytes_over(lang: Lang, bytes: u64) -> String {
+    let tenths = (bytes as f64 / f64::from(1 << 20) * 10.0).ceil();
+    decimal(lang, tenths / 10.0)
+}
+
+/// One decimal where it says something: `20`, `20.1`, `0.4`; with a comma in Russian.
+fn decimal(lang: Lang, value: f64) -> String {
+    let digits = format!("{value:.1}");
+    let digits = digits.strip_suffix(".0").unwrap_or(&digits);
+    match lang {
+        Lang::En => digits.to_owned(),
+        Lang::Ru => digits.replace('.', ","),
     }
 }

@@ -22,13 +22,18 @@ user-queue-full = You already have { $limit ->
 } waiting, which is the limit. Send this one again when one is done.
 queue-full = Too many files are waiting right now (limit { $limit }). Please try again later.
 quarantined = This file made the converter crash before, so it is not accepted for a week.
+too-large-unknown = This file is larger than { $limit } MB, and I cannot take more. Make it shorter or smaller and send it again.
 too-large = This file has { $size } MB; I can take up to { $limit } MB. Make it shorter or smaller and send it again.
 not-media = This is not a video or a sound file. Send a video, and I will make it play.
-fetching = Downloading { $percent } %
-converting = Converting { $percent } %{ $bar }
+fetching = Downloading { $percent } % of { $size } MB
+    { $bar }
+fetching-unknown = Downloading, { $size } MB so far
+converting = Converting { $percent } %
+    { $bar }
     { $speed }× · { $left } left
 converting-start = Converting…
-sending = Sending { $percent } %
+sending = Sending { $percent } % of { $size } MB
+    { $bar }
 paused = Paused for a restart; it goes on by itself.
 canceled = Cancelled.
 caption-copied = { $before } → { $after } MB, copied without loss in { $took }
@@ -43,21 +48,22 @@ failed-no-stream = This file has nothing in it for that: no { $wanted ->
 failed-unsupported = I cannot read this kind of video ({ $what }).
 failed-encrypted = This video is protected against copying; I cannot convert it.
 failed-damaged = The file is too damaged: only { $percent } % can be read, and { $min } % is needed. Please send a complete copy.
-failed-too-long = The video lasts { $value } min; the limit is { $limit } min.
-failed-too-many-pixels = The picture is { $width }×{ $height }; that is more than I can take.
+failed-too-long = The video lasts { $value }; the limit is { $limit }.
+failed-too-many-pixels = The picture is { $width }×{ $height } ({ $value } megapixels); the limit is { $limit } megapixels.
 failed-too-many-streams = The file has more than { $limit } tracks.
 failed-over-limit = The file asks for more memory than a video of its size should, so I did not open it.
 failed-too-large = The file has { $size } MB; the limit is { $limit } MB.
 failed-too-large-to-send = The result has { $size } MB, and I may send { $limit } MB at most. “Smaller” may fit.
 failed-source-gone = I cannot get the file any more. Please send it again.
 failed-time-limit = It took longer than { $limit } s, so I stopped. “Smaller” is quicker.
-failed-network = The connection failed too often.
-failed-disk-full = There is no space left on my side right now.
-failed-internal = Something went wrong on my side; it has been written down.
+failed-network = The connection to Telegram failed too often. Please try again.
+failed-disk-full = There is no space left on my side right now. Please try again a little later.
+failed-internal = Something went wrong on my side; it has been written down. Please try again.
 queue-empty = You have no files in work.
 queue-title = Your files:
 queue-running = { $job }: in work
 queue-waiting = { $job }: #{ $position } in the queue
+cancel-choice = Forgotten. Send a video whenever you like.
 cancel-none = There is nothing to cancel.
 cancel-all = { $count ->
     [one] { $count } file stopped.

@@ -23,13 +23,18 @@ user-queue-full = У вас уже { $limit ->
 } очереди, больше нельзя. Пришлите этот снова, когда один будет готов.
 queue-full = Сейчас ждёт слишком много файлов (предел { $limit }). Попробуйте позже.
 quarantined = На этом файле программа уже падала, поэтому неделю он не принимается.
+too-large-unknown = Файл больше { $limit } МБ, столько я принять не могу. Сделайте его короче или легче и пришлите снова.
 too-large = В файле { $size } МБ, а принять я могу до { $limit } МБ. Сделайте его короче или легче и пришлите снова.
 not-media = Это не видео и не звук. Пришлите видео, и оно заработает.
-fetching = Скачиваю { $percent } %
-converting = Конвертирую { $percent } %{ $bar }
+fetching = Скачиваю { $percent } % из { $size } МБ
+    { $bar }
+fetching-unknown = Скачиваю, уже { $size } МБ
+converting = Конвертирую { $percent } %
+    { $bar }
     { $speed }× · осталось { $left }
 converting-start = Конвертирую…
-sending = Отправляю { $percent } %
+sending = Отправляю { $percent } % из { $size } МБ
+    { $bar }
 paused = Пауза на перезапуск, дальше пойдёт само.
 canceled = Отменено.
 caption-copied = { $before } → { $after } МБ, без потери качества за { $took }
@@ -44,21 +49,23 @@ failed-no-stream = Для этого в файле ничего нет: { $wante
 failed-unsupported = Такое видео я прочитать не могу ({ $what }).
 failed-encrypted = Видео защищено от копирования, сконвертировать его нельзя.
 failed-damaged = Файл слишком повреждён: читается { $percent } %, а нужно { $min } %. Пришлите целую копию.
-failed-too-long = Видео длится { $value } мин, предел { $limit } мин.
-failed-too-many-pixels = Размер кадра { $width }×{ $height }: больше, чем я могу принять.
+failed-too-long = Видео длится { $value }, предел { $limit }.
+failed-too-many-pixels = Размер кадра { $width }×{ $height } ({ $value } Мп), предел { $limit } Мп.
 failed-too-many-streams = В файле больше { $limit } дорожек.
 failed-over-limit = Файл требует больше памяти, чем бывает у видео такого размера, поэтому я его не открыл.
-failed-too-large = В файле { $size } МБ, предел { $limit } МБ.
+failed-too-large-unknown = Файл больше { $limit } МБ, столько я принять не могу. Сделайте его короче или легче и пришлите снова.
+too-large = В файле { $size } МБ, предел { $limit } МБ.
 failed-too-large-to-send = Вышло { $size } МБ, а отправить я могу { $limit } МБ. «Меньше» может поместиться.
 failed-source-gone = Файл больше не получить. Пришлите его ещё раз.
 failed-time-limit = Это заняло больше { $limit } с, и я остановился. «Меньше» работает быстрее.
-failed-network = Связь обрывалась слишком часто.
-failed-disk-full = У меня сейчас кончилось место.
-failed-internal = У меня что-то сломалось; это записано.
+failed-network = Связь с Telegram обрывалась слишком часто. Попробуйте ещё раз.
+failed-disk-full = У меня сейчас кончилось место. Попробуйте чуть позже.
+failed-internal = У меня что-то сломалось; это записано. Попробуйте ещё раз.
 queue-empty = Ваших файлов в работе нет.
 queue-title = Ваши файлы:
 queue-running = { $job }: в работе
 queue-waiting = { $job }: №{ $position } в очереди
+cancel-choice = Забыли. Присылайте видео, когда захотите.
 cancel-none = Отменять нечего.
 cancel-all = { $count ->
     [one] Остановлен { $count } файл.

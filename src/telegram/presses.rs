@@ -1,0 +1,177 @@
+//! Handlers of buttons. A press is answered right after the store was asked, before messages are edited; one that cannot
+//! be fulfilled leaves its buttons where they are. One press may arrive twice as two updates: the second changes nothing.
+
+use serde_json::json;
+
+use super::dialogue::{Dialogue, Handled, HandlerError, Settings, Talk};
+use super::intake::Press;
+use super::{keyboard, text};
+use crate::job::{Job, JobId, MessageId, Request, Source};
+use crate::media::Preset;
+use crate::store::{CancelAnswer, Enqueued, Store, StoreError};
+
+/// A press is worth an answer for seconds only.
+const ANSWER_S: u64 = 5;
+/// Longer answers to a press need a window: a toast would cut them.
+const TOAST_CHARS_MAX: usize = 60;
+
+impl<S: Store> Talk<'_, S> {
+    pub(super) async fn press(&self, query: &str, press: Option<Press>) -> Handled {
+        match press {
+            None => self.alert(query, "alert-expired").await,
+            Some(Press::Next(preset)) => self.next(query, preset).await?,
+            Some(Press::Choose(preset)) => self.choose(query, preset).await?,
+            Some(Press::Cancel(job)) => self.cancel(query, job).await?,
+            Some(Press::Retry(job)) => self.retry(query, job).await?,
+            Some(Press::Default(default)) => {
+                let settings = Settings {
+                    default,
+                    ..self.settings
+                };
+                self.set(query, settings).await?;
+            }
+            Some(Press::Language(language)) => {
+                let settings = Settings {
+                    language,
+                    ..self.settings
+                };
+                self.set(query, settings).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn alert(&self, query: &str, key: &str) {
+        self.answer_press(query, Some(&text::say(self.lang, key))).await;
+    }
+
+    /// Ends the spinner on a button, with words where there are any.
+    async fn answer_press(&self, query: &str, words: Option<&str>) {
+        let mut body = json!({ "callback_query_id": query });
+        if let Some(words) = words {
+            body["text"] = json!(words);
+            body["show_alert"] = json!(words.chars().count() > TOAST_CHARS_MAX);
+        }
+        // Too late or twice: nobody waits for the answer any more.
+        let _ = self.desk.api.call("answerCallbackQuery", &body, ANSWER_S).await;
+    }
+
+    async fn next(&self, query: &str, preset: Preset) -> Handled {
+        let cards = self.dialogue().await?.cards();
+        self.set_dialogue(&Dialogue::WaitingForVideo { preset, cards }).await?;
+        self.answer_press(query, None).await;
+        let name = text::preset(self.lang, preset);
+        self.say(&text::tell(self.lang, "waiting", &[("preset", name.into())]), None)
+            .await
+            .map(drop)
+    }
+
+    async fn choose(&self, query: &str, preset: Preset) -> Handled {
+        let mut cards = self.dialogue().await?.cards();
+        let Some(place) = cards.iter().position(|card| card.card == self.sender.message) else {
+            // The second half of a double press, or somebody else's card.
+            if self.is_own_job_message().await? {
+                self.answer_press(query, None).await;
+            } else {
+                let key = if self.sender.group {
+                    "alert-not-yours"
+                } else {
+                    "alert-expired"
+                };
+                self.alert(query, key).await;
+            }
+            return Ok(());
+        };
+        let card = cards.remove(place);
+        if self.do_pressed(query, card.source, card.message, preset).await? {
+            self.set_dialogue(&Dialogue::of_cards(cards)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the pressed message the status message of a new job. False where there is none: the buttons stay.
+    async fn do_pressed(
+        &self,
+        query: &str,
+        source: Source,
+        message: MessageId,
+        preset: Preset,
+    ) -> Result<bool, HandlerError> {
+        let answer = self.ask(source, message, preset).await?;
+        if let Some(words) = self.refusal(&answer).await? {
+            let twice =
+                matches!(&answer, Enqueued::Duplicate { job } if job.status_message == Some(self.sender.message));
+            self.answer_press(query, Some(words.as_str()).filter(|_| !twice)).await;
+            return Ok(false);
+        }
+        self.answer_press(query, None).await;
+        self.answer(answer, message, Some(self.sender.message)).await?;
+        Ok(true)
+    }
+
+    async fn is_own_job_message(&self) -> Result<bool, HandlerError> {
+        let queue = self.desk.store.queue(Some(self.sender.user)).await?;
+        Ok(queue
+            .iter()
+            .any(|entry| entry.job.status_message == Some(self.sender.message)))
+    }
+
+    /// A job of the presser's, else the key of the answer.
+    async fn own_job(&self, job: JobId) -> Result<Result<Job, &'static str>, HandlerError> {
+        Ok(match self.desk.store.job(job).await? {
+            None => Err("alert-expired"),
+            Some(job) if job.request.origin.user != self.sender.user => Err("alert-not-yours"),
+            Some(job) => Ok(job),
+        })
+    }
+
+    async fn cancel(&self, query: &str, job: JobId) -> Handled {
+        if let Err(key) = self.own_job(job).await? {
+            self.alert(query, key).await;
+            return Ok(());
+        }
+        let answer = self.desk.store.cancel(job, Some(self.sender.user)).await?;
+        let key = match &answer {
+            CancelAnswer::Canceled(_) | CancelAnswer::Asked(_) => "alert-cancel",
+            CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => "alert-over",
+        };
+        self.alert(query, key).await;
+        self.show_canceled(answer).await
+    }
+
+    async fn retry(&self, query: &str, job: JobId) -> Handled {
+        let job = match self.own_job(job).await? {
+            // After a while the store forgets what would fetch the file.
+            Ok(job) if job.request.source.file_id.is_empty() => Err("alert-expired"),
+            found => found,
+        };
+        match job {
+            Err(key) => self.alert(query, key).await,
+            Ok(job) => {
+                let Request { origin, source, preset } = job.request;
+                self.do_pressed(query, source, origin.message, preset).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set(&self, query: &str, settings: Settings) -> Handled {
+        let text = serde_json::to_string(&settings).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.desk.store.set_settings(self.sender.user, text).await?;
+        self.answer_press(query, None).await;
+        let lang = settings
+            .language
+            .unwrap_or_else(|| text::lang_of(self.sender.language_code.as_deref()));
+        let talk = Talk {
+            desk: self.desk,
+            sender: self.sender.clone(),
+            settings,
+            lang,
+            update_id: self.update_id,
+        };
+        let words = talk.settings_words();
+        talk.edit(self.sender.message, &words, Some(keyboard::settings(lang)))
+            .await
+            .map(drop)
+    }
+}
