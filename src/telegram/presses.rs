@@ -67,7 +67,12 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn choose(&self, query: &str, preset: Preset) -> Handled {
-        let mut cards = self.dialogue().await?.cards();
+        let dialogue = self.dialogue().await?;
+        let waiting = match &dialogue {
+            Dialogue::WaitingForVideo { preset, .. } => Some(*preset),
+            Dialogue::Idle | Dialogue::Choosing { .. } => None,
+        };
+        let mut cards = dialogue.cards();
         let Some(place) = cards.iter().position(|card| card.card == self.sender.message) else {
             // The second half of a double press, or somebody else's card.
             if self.is_own_job_message().await? {
@@ -84,7 +89,11 @@ impl<S: Store> Talk<'_, S> {
         };
         let card = cards.remove(place);
         if self.do_pressed(query, card.source, card.message, preset).await? {
-            self.set_dialogue(&Dialogue::of_cards(cards)).await?;
+            let left = match waiting {
+                Some(preset) => Dialogue::WaitingForVideo { preset, cards },
+                None => Dialogue::of_cards(cards),
+            };
+            self.set_dialogue(&left).await?;
         }
         Ok(())
     }

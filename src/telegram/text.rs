@@ -287,9 +287,9 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
 pub fn caption(lang: Lang, parcel: &Parcel) -> String {
     let key = match (parcel.video_copied || parcel.width == 0, parcel.audio_copied) {
         (true, true) => "caption-copied",
-        (true, false) if parcel.width == 0 => "caption-encoded",
-        (true, false) | (false, true) => "caption-partial",
-        (false, false) => "caption-encoded",
+        (true, false) if parcel.width > 0 => "caption-sound-encoded",
+        (false, true) => "caption-picture-encoded",
+        (true | false, false) => "caption-encoded",
     };
     let values = [
         ("before", megabytes(lang, parcel.in_bytes).into()),

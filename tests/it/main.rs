@@ -13,6 +13,6 @@ mod playground;
 mod recovery;
 mod store;
 mod support;
-mod text;
+mod telegram;
 mod tidy;
 mod worker;

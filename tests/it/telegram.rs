@@ -1,0 +1,332 @@
+//! The chat side without a chat: what an update wants, what an error means, what may go out when, and every word.
+
+mod chat;
+mod words;
+
+use std::time::{Duration, Instant};
+
+use kadr::courier::CourierError;
+use kadr::job::{ChatId, Job, JobId, Lang, MessageId, Origin, Phase, Reason, Request, Source, Status, UserId};
+use kadr::media::Preset;
+use kadr::telegram::errors::{CallError, classify};
+use kadr::telegram::intake::{Command, Intake, Press, Sender, read};
+use kadr::telegram::pace::Pace;
+use serde_json::{Value, json};
+
+const LIMIT: u64 = 20 << 20;
+
+fn update(chat_kind: &str, message: Value) -> Value {
+    let mut whole = json!({
+        "message_id": 5, "date": 1,
+        "chat": { "id": if chat_kind == "private" { 7 } else { -9 }, "type": chat_kind, "title": "t", "first_name": "A" },
+        "from": { "id": 7, "is_bot": false, "first_name": "A", "language_code": "ru" },
+    });
+    for (key, value) in message.as_object().unwrap() {
+        whole[key] = value.clone();
+    }
+    json!({ "update_id": 1, "message": whole })
+}
+
+fn reading(update: &Value) -> Option<(Sender, Intake)> {
+    read(&serde_json::from_str(&update.to_string()).unwrap(), "kadr_bot", LIMIT)
+}
+
+#[track_caller]
+fn wants(chat_kind: &str, message: Value) -> Intake {
+    reading(&update(chat_kind, message)).expect("the update has a sender").1
+}
+
+fn file(mime: &str, size: u64) -> Value {
+    json!({ "file_id": "F", "file_unique_id": "U", "file_size": size, "mime_type": mime })
+}
+
+fn taken(size: u64) -> Intake {
+    Intake::File(Source {
+        file_id: "F".to_owned(),
+        file_unique_id: "U".to_owned(),
+        size_bytes: Some(size),
+    })
+}
+
+fn with(mut value: Value, more: &Value) -> Value {
+    for (key, field) in more.as_object().unwrap() {
+        value[key] = field.clone();
+    }
+    value
+}
+
+#[test]
+fn every_kind_of_file_is_taken() {
+    let picture = json!({ "width": 640, "height": 480, "duration": 8 });
+    let video = with(file("video/mp4", 9), &picture);
+    let note = with(file("video/mp4", 9), &json!({ "length": 240, "duration": 8 }));
+    let sound = with(file("audio/mpeg", 9), &json!({ "duration": 8 }));
+    for message in [
+        json!({ "video": video }),
+        json!({ "animation": video, "document": file("video/mp4", 9) }),
+        json!({ "video_note": note }),
+        json!({ "audio": sound }),
+        json!({ "voice": sound }),
+        json!({ "document": file("video/x-matroska", 9) }),
+        json!({ "document": file("application/octet-stream", 9) }),
+        json!({ "document": file("image/gif", 9) }),
+    ] {
+        assert_eq!(wants("private", message.clone()), taken(9), "{message}");
+    }
+}
+
+#[test]
+fn a_forwarded_file_is_taken_as_any_other() {
+    let message = json!({
+        "document": file("video/mp4", 9),
+        "forward_origin": { "type": "hidden_user", "date": 1, "sender_user_name": "B" },
+    });
+    assert_eq!(wants("private", message), taken(9));
+}
+
+#[test]
+fn what_is_surely_no_media_is_told_in_private_and_passed_over_in_groups() {
+    for mime in ["application/pdf", "text/plain", "application/zip", "image/png"] {
+        let message = json!({ "document": file(mime, 9) });
+        assert_eq!(wants("private", message.clone()), Intake::NotMedia, "{mime}");
+        assert_eq!(wants("group", message), Intake::Ignore, "{mime}");
+    }
+}
+
+#[test]
+fn the_limit_is_inclusive() {
+    let message = |size| json!({ "document": file("video/mp4", size) });
+    assert_eq!(wants("private", message(LIMIT)), taken(LIMIT));
+    assert_eq!(
+        wants("private", message(LIMIT + 1)),
+        Intake::TooLarge { size_bytes: LIMIT + 1 }
+    );
+}
+
+#[test]
+fn commands_are_for_the_bot_that_they_name() {
+    let text = |text: &str| json!({ "text": text });
+    for (words, command) in [
+        ("/start", Command::Start),
+        ("/help@kadr_bot", Command::Help),
+        ("/cancel@KADR_bot now", Command::Cancel),
+        ("/queue please", Command::Queue),
+        ("/settings", Command::Settings),
+    ] {
+        assert_eq!(wants("group", text(words)), Intake::Command(command), "{words}");
+    }
+    assert_eq!(wants("group", text("/help@other_bot")), Intake::Ignore);
+    assert_eq!(wants("group", text("good morning")), Intake::Ignore);
+    assert_eq!(wants("private", text("good morning")), Intake::Words);
+}
+
+#[test]
+fn service_messages_are_passed_over() {
+    assert_eq!(wants("group", json!({ "new_chat_title": "t" })), Intake::Ignore);
+    assert_eq!(wants("private", json!({ "delete_chat_photo": true })), Intake::Ignore);
+}
+
+#[test]
+fn a_channel_post_is_nobodys_wish() {
+    let post = json!({ "update_id": 1, "channel_post": {
+        "message_id": 5, "date": 1, "chat": { "id": -5, "type": "channel", "title": "c" }, "text": "/start" } });
+    assert_eq!(reading(&post), None);
+}
+
+#[test]
+fn every_button_reads_back_and_fits_the_wire() {
+    let mut presses = vec![
+        Press::Cancel(JobId(i64::MAX)),
+        Press::Retry(JobId(1)),
+        Press::Default(None),
+        Press::Language(None),
+        Press::Language(Some(Lang::En)),
+        Press::Language(Some(Lang::Ru)),
+    ];
+    for preset in Preset::ALL {
+        presses.extend([Press::Next(preset), Press::Choose(preset), Press::Default(Some(preset))]);
+    }
+    for press in presses {
+        let data = press.data();
+        assert!((1..=64).contains(&data.len()), "{data}");
+        assert_eq!(pressed(&data), Some(press), "{data}");
+    }
+    for stranger in ["", "x", "x:", "x:no", "c:4k", "l:de", "q:1"] {
+        assert_eq!(pressed(stranger), None, "{stranger}");
+    }
+}
+
+fn pressed(data: &str) -> Option<Press> {
+    let mut update = update("private", json!({ "text": "card" }));
+    let message = update["message"].take();
+    let query = json!({ "id": "q", "chat_instance": "c", "data": data, "message": message, "from": message["from"] });
+    match reading(&json!({ "update_id": 1, "callback_query": query }))?.1 {
+        Intake::Press { press, .. } => press,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(code: u16, words: &str) -> CallError {
+    CallError::Refused {
+        code,
+        description: words.to_owned(),
+        retry_after_s: (code == 429).then_some(17),
+    }
+}
+
+/// What the worker would do.
+fn verdict(error: CallError) -> String {
+    match classify(error) {
+        CourierError::Transient { after_s, .. } => format!("again after {after_s:?}"),
+        CourierError::Unreachable { .. } => "nobody there".to_owned(),
+        CourierError::StaleFileId => "stale".to_owned(),
+        CourierError::Hopeless(reason) => match reason {
+            Reason::TooLargeToSend { .. } => "too large to send".to_owned(),
+            Reason::TooLargeToFetch { .. } => "too large to fetch".to_owned(),
+            Reason::SourceGone => "source gone".to_owned(),
+            Reason::DiskFull => "disk full".to_owned(),
+            Reason::Internal => "ours".to_owned(),
+            other => panic!("{other:?}"),
+        },
+    }
+}
+
+#[test]
+fn errors_are_sorted_by_what_must_be_done() {
+    for (code, words, expected) in [
+        (429, "Too Many Requests: retry after 17", "again after Some(17)"),
+        (500, "Internal Server Error", "again after None"),
+        (502, "no description", "again after None"),
+        (413, "Request Entity Too Large", "too large to send"),
+        (403, "Forbidden: bot was blocked by the user", "nobody there"),
+        (403, "Forbidden: user is deactivated", "nobody there"),
+        (403, "Forbidden: bot was kicked from the group chat", "nobody there"),
+        (400, "Bad Request: chat not found", "nobody there"),
+        (
+            400,
+            "Bad Request: not enough rights to send videos to the chat",
+            "nobody there",
+        ),
+        (
+            400,
+            "Bad Request: group chat was upgraded to a supergroup chat",
+            "nobody there",
+        ),
+        (400, "Bad Request: file is too big", "too large to fetch"),
+        (400, "Bad Request: wrong file identifier/HTTP URL specified", "stale"),
+        (
+            400,
+            "Bad Request: wrong remote file identifier specified: Wrong padding",
+            "stale",
+        ),
+        (
+            400,
+            "Bad Request: wrong file_id or the file is temporarily unavailable",
+            "again after None",
+        ),
+        (400, "Bad Request: MESSAGE_EMPTY", "ours"),
+    ] {
+        assert_eq!(verdict(refused(code, words)), expected, "{code} {words}");
+    }
+    let disk = |kind: std::io::ErrorKind| verdict(CallError::Disk(kind.into()));
+    assert_eq!(disk(std::io::ErrorKind::StorageFull), "disk full");
+    assert_eq!(disk(std::io::ErrorKind::Interrupted), "again after None");
+    assert_eq!(verdict(CallError::Lost("reset".to_owned())), "again after None");
+}
+
+#[test]
+fn only_a_send_without_effect_may_be_sent_again() {
+    assert!(refused(429, "Too Many Requests: retry after 17").is_surely_undone());
+    assert!(CallError::Unsent("refused".to_owned()).is_surely_undone());
+    assert!(!refused(500, "Internal Server Error").is_surely_undone());
+    assert!(!CallError::Lost("reset".to_owned()).is_surely_undone());
+}
+
+#[test]
+fn edits_tell_done_from_gone() {
+    let same =
+        "Bad Request: message is not modified: specified new message content and reply markup are exactly the same";
+    assert!(refused(400, same).is_not_modified());
+    assert!(refused(400, "Bad Request: message to edit not found").is_message_gone());
+    assert!(!refused(400, same).is_message_gone());
+    assert!(!refused(403, "Forbidden: bot was blocked by the user").is_message_gone());
+}
+
+fn job(id: i64, chat: i64, group: bool) -> Job {
+    let origin = Origin {
+        chat: ChatId(chat),
+        user: UserId(7),
+        message: MessageId(5),
+        group,
+        lang: Lang::En,
+    };
+    let source = Source {
+        file_id: "F".to_owned(),
+        file_unique_id: "U".to_owned(),
+        size_bytes: None,
+    };
+    Job {
+        id: JobId(id),
+        request: Request {
+            origin,
+            source,
+            preset: Preset::Play,
+        },
+        status: Status::Running,
+        phase: Phase::Fetch,
+        attempt: 1,
+        crashes: 0,
+        status_message: None,
+        parcel: None,
+        reason: None,
+    }
+}
+
+/// A minute of eager words, one every 100 ms: how many went out?
+fn edits_in_a_minute(group: bool, jobs: i64) -> usize {
+    let mut pace = Pace::default();
+    let start = Instant::now();
+    let mut edits = 0;
+    for tick in 0..600_u64 {
+        let now = start + Duration::from_millis(tick * 100);
+        for id in 0..jobs {
+            let job = job(id, 7, group);
+            let words = format!("{tick} %");
+            if pace.is_due(&job, &words, now) {
+                pace.note(&job, &words, now);
+                edits += 1;
+            }
+        }
+    }
+    edits
+}
+
+#[test]
+fn edits_keep_the_limits_of_a_chat() {
+    assert_eq!(edits_in_a_minute(false, 1), 20);
+    assert_eq!(edits_in_a_minute(true, 1), 10);
+    assert!(edits_in_a_minute(false, 9) <= 60);
+    assert!(edits_in_a_minute(true, 9) <= 20, "groups take 20 messages a minute");
+}
+
+#[test]
+fn equal_words_are_not_sent_twice_unless_they_were_lost() {
+    let (mut pace, start, job) = (Pace::default(), Instant::now(), job(1, 7, false));
+    pace.note(&job, "57 %", start);
+    let later = start + Duration::from_secs(10);
+    assert!(!pace.is_due(&job, "57 %", later));
+    assert!(pace.is_due(&job, "58 %", later));
+    pace.missed(&job);
+    assert!(pace.is_due(&job, "57 %", later));
+}
+
+#[test]
+fn a_flood_answer_silences_the_chat_and_no_other() {
+    let (mut pace, start) = (Pace::default(), Instant::now());
+    pace.silence(ChatId(7), Duration::from_secs(30), start);
+    let soon = start + Duration::from_secs(29);
+    assert!(!pace.is_due(&job(1, 7, false), "57 %", soon));
+    assert!(!pace.is_due(&job(2, 7, false), "12 %", soon));
+    assert!(pace.is_due(&job(3, 8, false), "57 %", soon));
+    assert!(pace.is_due(&job(1, 7, false), "57 %", start + Duration::from_secs(30)));
+}

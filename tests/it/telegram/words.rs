@@ -1,0 +1,262 @@
+//! The words: both languages say everything, and say it right.
+
+use std::collections::BTreeSet;
+
+use kadr::courier::Notice;
+use kadr::job::{Lang, Parcel, ParcelKind, Reason};
+use kadr::media::{Preset, Progress, Refusal, Warning};
+use kadr::telegram::text::{self, Value};
+
+fn keys(language: &str) -> BTreeSet<String> {
+    let path = format!(
+        "{}/src/telegram/locales/{language}/main.ftl",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_once(" =").map(|(key, _)| key.to_owned()))
+        .collect()
+}
+
+#[test]
+fn both_languages_have_the_same_keys() {
+    assert!(keys("en").len() > 40);
+    assert_eq!(keys("en"), keys("ru"));
+}
+
+#[test]
+fn russian_plurals_are_right() {
+    let stopped = |count: u64| text::tell(Lang::Ru, "cancel-all", &[("count", count.into())]);
+    assert_eq!(
+        [1, 2, 5, 11, 21].map(stopped),
+        [
+            "Остановлен 1 файл.",
+            "Остановлено 2 файла.",
+            "Остановлено 5 файлов.",
+            "Остановлено 11 файлов.",
+            "Остановлен 21 файл."
+        ]
+    );
+}
+
+#[test]
+fn the_language_follows_the_code_of_telegram() {
+    for (code, lang) in [
+        (Some("ru"), Lang::Ru),
+        (Some("uk-UA"), Lang::Ru),
+        (Some("de"), Lang::En),
+        (None, Lang::En),
+    ] {
+        assert_eq!(text::lang_of(code), lang, "{code:?}");
+    }
+}
+
+fn reasons() -> Vec<Reason> {
+    let (size_bytes, limit_bytes) = ((20 << 20) + 1, 20 << 20);
+    let mut reasons = vec![
+        Reason::TooLargeToFetch {
+            size_bytes,
+            limit_bytes,
+        },
+        Reason::TooLargeToFetch {
+            size_bytes: 0,
+            limit_bytes,
+        },
+        Reason::TooLargeToSend {
+            size_bytes: 73_400_320,
+            limit_bytes: 50_000_000,
+        },
+        Reason::SourceGone,
+        Reason::TimeLimit { limit_s: 300 },
+        Reason::Network,
+        Reason::DiskFull,
+        Reason::Quarantined,
+        Reason::Internal,
+    ];
+    let refusals = [
+        Refusal::NotMedia,
+        Refusal::NoStream {
+            wanted: "audio".to_owned(),
+        },
+        Refusal::NoStream {
+            wanted: "video".to_owned(),
+        },
+        Refusal::Unsupported {
+            what: "wmv3".to_owned(),
+        },
+        Refusal::Encrypted,
+        Refusal::Damaged {
+            decoded_percent: 31,
+            percent_min: 50,
+        },
+        Refusal::TooLong {
+            duration_s: 14_401,
+            limit_s: 14_400,
+        },
+        Refusal::TooManyPixels {
+            width: 7680,
+            height: 4320,
+            limit_px: 4096 * 2176,
+        },
+        Refusal::TooManyStreams { limit: 16 },
+        Refusal::TooLarge {
+            size_bytes,
+            limit_bytes,
+        },
+        Refusal::OverLimit {
+            what: "[mov @ 0x55] av_malloc failed".to_owned(),
+        },
+    ];
+    reasons.extend(refusals.map(|why| Reason::Refused { why }));
+    reasons
+}
+
+fn notices() -> Vec<Notice> {
+    let converting = |done_us, elapsed_s| Notice::Converting {
+        progress: Progress {
+            done_us,
+            total_us: 60_000_000,
+            frames: 1,
+            out_bytes: 1,
+        },
+        elapsed_s,
+    };
+    let mut notices = vec![
+        Notice::Queued { position: 3 },
+        Notice::Fetching {
+            done_bytes: 1 << 20,
+            total_bytes: 0,
+        },
+        Notice::Fetching {
+            done_bytes: 5 << 20,
+            total_bytes: 13_000_000,
+        },
+        converting(0, 0.5),
+        converting(34_200_000, 10.7),
+        converting(60_000_000, 18.0),
+        Notice::Sending {
+            done_bytes: 4_000_000,
+            total_bytes: 4_000_000,
+        },
+        Notice::Paused,
+        Notice::Canceled,
+    ];
+    notices.extend(reasons().into_iter().map(|reason| Notice::Failed { reason }));
+    notices
+}
+
+fn captions(lang: Lang) -> Vec<String> {
+    let mut captions = Vec::new();
+    for (width, video_copied, audio_copied) in [
+        (640, true, true),
+        (640, true, false),
+        (640, false, true),
+        (640, false, false),
+        (0, true, true),
+        (0, true, false),
+    ] {
+        captions.push(text::caption(
+            lang,
+            &Parcel {
+                kind: if width == 0 {
+                    ParcelKind::Audio
+                } else {
+                    ParcelKind::Video
+                },
+                width,
+                height: width,
+                duration_s: 8.0,
+                in_bytes: 13_000_000,
+                out_bytes: 40_000,
+                video_copied,
+                audio_copied,
+                wall_s: 72.4,
+                warnings: if audio_copied {
+                    vec![]
+                } else {
+                    vec![Warning::Damaged { lost_percent: 12 }]
+                },
+                file_id: None,
+            },
+        ));
+    }
+    captions
+}
+
+/// Everything that a reader of this language can be told, with its key or its cause.
+fn everything(lang: Lang, language: &str) -> String {
+    let mut lines = Vec::new();
+    for notice in notices() {
+        lines.push(format!("{notice:?}\n{}", text::notice(lang, &notice)));
+    }
+    for caption in captions(lang) {
+        lines.push(format!("caption\n{caption}"));
+    }
+    let values = |count: u64| -> Vec<(&'static str, Value)> {
+        let mut values: Vec<(&'static str, Value)> = ["limit", "position", "count", "percent", "min"]
+            .map(|name| (name, count.into()))
+            .to_vec();
+        values.extend(
+            [
+                "preset", "size", "bar", "speed", "left", "job", "default", "language", "before", "after", "took",
+                "what", "wanted", "value", "width", "height",
+            ]
+            .map(|name| (name, format!("‹{name}›").into())),
+        );
+        values
+    };
+    for key in keys(language) {
+        for count in [1, 3, 5] {
+            let line = format!("{key}\n{}", text::tell(lang, &key, &values(count)));
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines.join("\n\n")
+}
+
+#[test]
+fn every_word_in_english() {
+    let words = everything(Lang::En, "en");
+    assert!(!words.contains("{ $") && !words.contains("Unknown"), "{words}");
+    insta::assert_snapshot!("words_en", words);
+}
+
+#[test]
+fn every_word_in_russian() {
+    let words = everything(Lang::Ru, "ru");
+    assert!(!words.contains("{ $") && !words.contains("Unknown"), "{words}");
+    insta::assert_snapshot!("words_ru", words);
+}
+
+#[test]
+fn no_message_lets_the_engine_speak() {
+    for lang in [Lang::En, Lang::Ru] {
+        for notice in notices() {
+            let words = text::notice(lang, &notice);
+            assert!(!words.contains("malloc") && !words.contains('@'), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_size_over_the_limit_never_reads_as_the_limit() {
+    let reason = Reason::TooLargeToFetch {
+        size_bytes: (20 << 20) + 1,
+        limit_bytes: 20 << 20,
+    };
+    assert!(text::reason(Lang::En, &reason).contains("20.1 MB"));
+    assert!(text::reason(Lang::Ru, &reason).contains("20,1 МБ"));
+}
+
+#[test]
+fn every_preset_has_a_button_in_both_languages() {
+    for preset in Preset::ALL {
+        let (en, ru) = (text::preset(Lang::En, preset), text::preset(Lang::Ru, preset));
+        assert!(!en.contains("button-") && !ru.contains("button-"), "{en} {ru}");
+        assert_ne!(en, ru);
+    }
+}
