@@ -4,13 +4,14 @@
     clippy::disallowed_methods,
     reason = "tests judge kadr from outside, with ffprobe and by starting it"
 )]
+#![allow(clippy::cast_precision_loss, reason = "sizes and counts of small clips")]
 
+mod bot;
 mod cli;
 mod media;
 mod playground;
 mod recovery;
 mod store;
 mod support;
-mod telegram;
+mod text;
 mod tidy;
-mod worker;

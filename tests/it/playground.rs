@@ -1,1 +1,1 @@
-//! Tests of this area. To be written.
+//! x

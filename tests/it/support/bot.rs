@@ -1,0 +1,142 @@
+//! The real bot on a playground, in this process: what a user sees and what lies on the disk.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kadr::config::{Config, Settings};
+use kadr::playground::{Message, Options, Playground};
+use kadr::store::sqlite::SqliteStore;
+use kadr::telegram::{self, delivery::TelegramCourier};
+use kadr::workdir::Workdir;
+use kadr::worker::Worker;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Generous: a test waits for an event, never for a time.
+pub(crate) const WAIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Bot {
+    pub(crate) playground: Playground,
+    pub(crate) folder: tempfile::TempDir,
+    settings: Settings,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+impl Bot {
+    /// Users 1 (English), 2 (Russian) and 3, and the bot running.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            port: 0,
+            data_dir: folder.path().join("telegram"),
+        };
+        let playground = Playground::start(options).await.unwrap();
+        playground.add_user(1, "Anna", "en");
+        playground.add_user(2, "Борис", "ru");
+        playground.add_user(3, "Chen", "en");
+        let mut bot = Self {
+            playground,
+            folder,
+            settings,
+            running: None,
+        };
+        bot.resume().await;
+        bot
+    }
+
+    /// Starts the bot, on the data that is there.
+    pub(crate) async fn resume(&mut self) {
+        let settings = Settings {
+            token: Some(self.playground.token().to_owned()),
+            api_url: Some(self.playground.api_url()),
+            database: Some(format!("sqlite:{}", self.folder.path().join("kadr.db").display())),
+            work_dir: Some(self.work_dir()),
+            disk_free_min_bytes: Some(self.settings.disk_free_min_bytes.unwrap_or(1)),
+            grace_s: Some(self.settings.grace_s.unwrap_or(0)),
+            ..self.settings.clone()
+        };
+        let config = Config::read(settings, None).unwrap();
+        let store = SqliteStore::open(&config.database).await.unwrap();
+        let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());
+        let workdir = Workdir::open(&config.work_dir).unwrap();
+        let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
+        let stop = CancellationToken::new();
+        let (worker_stop, listener_stop) = (stop.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            let (worked, listened) = tokio::join!(
+                worker.run(worker_stop),
+                telegram::run(config.telegram(), store, listener_stop)
+            );
+            worked.unwrap();
+            listened.unwrap();
+        });
+        self.running = Some((stop, task));
+    }
+
+    /// Stops as SIGTERM does.
+    pub(crate) async fn stop(&mut self) {
+        let (stop, task) = self.running.take().expect("the bot runs");
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Files in work; media of ended jobs must not be among them.
+    pub(crate) fn files_in_work(&self) -> usize {
+        std::fs::read_dir(self.work_dir()).map_or(0, Iterator::count)
+    }
+
+    pub(crate) async fn until<T>(&self, user: i64, done: impl FnMut(&[Message]) -> Option<T>) -> T {
+        match self.playground.wait(user, WAIT, done).await {
+            Some(value) => value,
+            None => panic!("it did not happen; the chat is {:#?}", self.playground.chat(user)),
+        }
+    }
+
+    /// Waits for a message of the bot's with these words.
+    pub(crate) async fn until_says(&self, user: i64, words: &str) -> Message {
+        self.until(user, |chat| {
+            chat.iter()
+                .find(|message| message.from_bot && message.text.contains(words))
+                .cloned()
+        })
+        .await
+    }
+
+    /// Waits for so many results and returns them.
+    pub(crate) async fn until_results(&self, user: i64, count: usize) -> Vec<Message> {
+        self.until(user, |chat| {
+            let results: Vec<Message> = chat
+                .iter()
+                .filter(|message| message.from_bot && message.media.is_some())
+                .cloned()
+                .collect();
+            (results.len() >= count).then_some(results)
+        })
+        .await
+    }
+
+    /// Presses a button as soon as it is there.
+    pub(crate) async fn press(&self, user: i64, button: &str) {
+        self.until(user, |_| self.playground.press(user, button).then_some(()))
+            .await;
+    }
+
+    /// Waits until nothing is left in the scratch space.
+    pub(crate) async fn until_clean(&self) {
+        for _ in 0..600 {
+            if self.files_in_work() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{} folders are left in the scratch space", self.files_in_work());
+    }
+}
