@@ -81,6 +81,8 @@ struct Running {
 #[derive(Default)]
 struct Stand {
     now: Mutex<Now>,
+    /// Held while the chat is told: the last word waits for a word about progress that is still on its way.
+    telling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
@@ -255,15 +257,21 @@ impl<S: Store, C: Courier> Worker<S, C> {
             stand: Arc::clone(&stand),
         };
         self.table().insert(job.id, running);
+        // Asked before we were in the table: in a former boot, or just now.
+        if self.asked_to_cancel(job.id).await {
+            cancel.cancel();
+        }
         let permit = Arc::new(permit);
-        let end = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Ok(End::Finished(Outcome::Canceled)),
-            () = self.interrupt.cancelled() => {
-                let phase = self.store.job(job.id).await.ok().flatten().map_or(Phase::Fetch, |job| job.phase);
-                Ok(End::Released { phase, not_before_s: 0, count: false })
+        let end = if cancel.is_cancelled() {
+            Ok(End::Finished(Outcome::Canceled))
+        } else {
+            // The steps first: what was delivered a moment before a cancel stays delivered.
+            tokio::select! {
+                biased;
+                end = self.steps(&job, fence, &stand, &permit) => end,
+                () = cancel.cancelled() => Ok(End::Finished(Outcome::Canceled)),
+                () = self.interrupt.cancelled() => Ok(self.interrupted(&job).await),
             }
-            end = self.steps(&job, fence, &stand, &permit) => end,
         };
         // A conversion that was abandoned stops within half a second; its permit is held until then.
         if let Now::Converting { control, .. } = stand.get() {
@@ -272,11 +280,33 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
         self.table().remove(&job.id);
         match end {
-            Ok(end) => self.close(&job, fence, end).await,
+            Ok(end) => self.close(&job, fence, end, permit, &stand).await,
             Err(StoreError::Fenced { .. }) => tracing::warn!("another claim owns the job now"),
             Err(error) => tracing::error!(%error, "the store failed; the job resumes after a restart"),
         }
-        drop(permit);
+    }
+
+    async fn asked_to_cancel(&self, job: JobId) -> bool {
+        self.store
+            .cancel_requests()
+            .await
+            .is_ok_and(|asked| asked.contains(&job))
+    }
+
+    /// Back to the queue, to go on at the phase that was recorded last.
+    async fn interrupted(&self, job: &Job) -> End {
+        let phase = self
+            .store
+            .job(job.id)
+            .await
+            .ok()
+            .flatten()
+            .map_or(Phase::Fetch, |job| job.phase);
+        End::Released {
+            phase,
+            not_before_s: 0,
+            count: false,
+        }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Running>> {
@@ -304,10 +334,12 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let (Phase::Deliver, Some(parcel), true) = (job.phase, &job.parcel, scratch.output.exists()) {
             return self.deliver(job, parcel, Some(&scratch), stand).await;
         }
-        if (job.phase == Phase::Fetch || !scratch.source.exists())
-            && let Some(end) = self.fetch(job, &scratch, stand).await
-        {
-            return Ok(end);
+        if job.phase == Phase::Fetch || !scratch.source.exists() {
+            // Recorded, or a restart would take half a source for a whole one.
+            self.store.advance(fence, Phase::Fetch, None).await?;
+            if let Some(end) = self.fetch(job, &scratch, stand).await {
+                return Ok(end);
+            }
         }
         self.store.advance(fence, Phase::Convert, None).await?;
         let parcel = match self.convert(job, &scratch, stand, permit).await {
@@ -396,7 +428,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             Ok(receipt) => {
                 tracing::info!(bytes = parcel.out_bytes, "delivered");
                 Ok(End::Finished(Outcome::Succeeded {
-                    file_id: Some(receipt.file_id),
+                    file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
                 }))
             }
             Err(CourierError::StaleFileId) => {
@@ -436,8 +468,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
-    /// Records the end, then removes the files, then tells.
-    async fn close(&self, job: &Job, fence: Fence, end: End) {
+    /// Records the end, then removes the files, then frees the slot, then tells: telling may wait for the platform.
+    async fn close(&self, job: &Job, fence: Fence, end: End, permit: Arc<OwnedSemaphorePermit>, stand: &Stand) {
         let (outcome, notice) = match end {
             End::Finished(Outcome::Failed { reason }) => (
                 Outcome::Failed { reason: reason.clone() },
@@ -454,6 +486,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 if let Err(error) = self.store.release(fence, phase, not_before_s, count).await {
                     tracing::error!(%error, "the job could not be put back");
                 } else if !count {
+                    drop(permit);
+                    let _last = stand.telling.lock().await;
                     self.tell(job, Notice::Paused).await;
                 }
                 return;
@@ -464,7 +498,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
             return;
         }
         self.workdir.remove(job.id);
+        drop(permit);
         if let Some(notice) = notice {
+            let _last = stand.telling.lock().await;
             self.tell(job, notice).await;
         }
     }
@@ -501,23 +537,28 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 () = tokio::time::sleep(TELL_EVERY) => {}
                 () = stop.cancelled() => return,
             }
-            let stands: Vec<(Job, Now)> = self
+            let stands: Vec<(Job, Arc<Stand>)> = self
                 .table()
                 .values()
-                .map(|running| (running.job.clone(), running.stand.get()))
+                .map(|running| (running.job.clone(), Arc::clone(&running.stand)))
                 .collect();
             let mut telling = JoinSet::new();
-            for (job, now) in stands {
-                if let Some(notice) = notice_of(&now) {
-                    let worker = self.clone();
-                    telling.spawn(async move { worker.tell(&job, notice).await });
-                }
+            for (job, stand) in stands {
+                telling.spawn(self.clone().tell_progress(job, stand));
             }
             for (job, position) in self.moved_up(&mut places).await {
                 let worker = self.clone();
                 telling.spawn(async move { worker.tell(&job, Notice::Queued { position }).await });
             }
             while telling.join_next().await.is_some() {}
+        }
+    }
+
+    async fn tell_progress(self, job: Job, stand: Arc<Stand>) {
+        let _turn = stand.telling.lock().await;
+        let running = self.table().contains_key(&job.id);
+        if let (true, Some(notice)) = (running, notice_of(&stand.get())) {
+            self.tell(&job, notice).await;
         }
     }
 
@@ -534,8 +575,16 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let mut moved = Vec::new();
         for (job, position) in waiting {
             // The first place was told with the answer to the request.
-            if places.insert(job.id, position).is_some_and(|told| told != position) && moved.len() < TOLD_MAX {
-                moved.push((job, position));
+            match places.get(&job.id) {
+                Some(told) if *told == position => {}
+                Some(_) if moved.len() >= TOLD_MAX => {}
+                Some(_) => {
+                    places.insert(job.id, position);
+                    moved.push((job, position));
+                }
+                None => {
+                    places.insert(job.id, position);
+                }
             }
         }
         moved
@@ -644,6 +693,7 @@ fn reason_of(error: MediaError) -> Reason {
         MediaError::Refused(why) => Reason::Refused { why },
         MediaError::TimeLimit { limit_s } => Reason::TimeLimit { limit_s },
         MediaError::DiskFull => Reason::DiskFull,
+        MediaError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Reason::DiskFull,
         MediaError::Canceled
         | MediaError::Device { .. }
         | MediaError::Io { .. }

@@ -204,13 +204,25 @@ enum Route {
         to: SyncSender<ToMux>,
         last_dts: Option<i64>,
         time_base: Rational,
+        /// One frame, for packets that say no duration.
+        step: i64,
     },
 }
 
 impl Route {
     fn copy(index: usize, params: StreamParams, to_mux: &SyncSender<ToMux>) -> Self {
-        let time_base = params.time_base;
+        let (time_base, rate) = (params.time_base, params.frame_rate);
+        let step = if rate.num > 0 {
+            Rational {
+                num: rate.den,
+                den: rate.num,
+            }
+            .rescale(1, time_base)
+        } else {
+            0
+        };
         Self::Copy {
+            step,
             index,
             params: Some(params),
             to: to_mux.clone(),
@@ -282,11 +294,12 @@ fn send_packet(job: &Job<'_>, route: &mut Route, mut packet: Packet) -> Stage {
             to,
             last_dts,
             time_base,
+            step,
             ..
         } => {
             let shift = Rational::MICROS.rescale(job.common_start_us, *time_base);
             let pts = packet.pts().map(|pts| pts - shift);
-            let mut dts = packet.dts().or(packet.pts()).map(|dts| dts - shift);
+            let mut dts = packet.dts().map(|dts| dts - shift);
             if let (Some(now), Some(last)) = (dts, *last_dts)
                 && now <= last
             {
@@ -294,7 +307,13 @@ fn send_packet(job: &Job<'_>, route: &mut Route, mut packet: Packet) -> Stage {
                 dts = Some(last + 1);
             }
             *last_dts = dts.or(*last_dts);
-            let pts = pts.zip(dts).map(|(pts, dts)| pts.max(dts)).or(dts);
+            // Matroska leaves the first decoding times of a reordered stream open: the muxer derives them from the
+            // presentation times and the reordering delay, for which it needs a duration.
+            packet.default_duration(*step);
+            let pts = match (pts, dts) {
+                (Some(pts), Some(dts)) => Some(pts.max(dts)),
+                (pts, dts) => pts.or(dts),
+            };
             packet.set_times(pts, dts);
             to.send(ToMux::Packet(*index, packet)).map_err(|_| Halt::Hungup)
         }

@@ -20,6 +20,7 @@ CREATE TABLE jobs (
     status         TEXT NOT NULL,
     phase          TEXT NOT NULL,
     claims         INTEGER NOT NULL DEFAULT 0, -- the fence: never goes down
+    turn           INTEGER NOT NULL,           -- round robin over users: lower comes first, see `turn_of`
     attempt        INTEGER NOT NULL DEFAULT 0, -- counted against the limit: a shutdown gives it back
     crashes        INTEGER NOT NULL DEFAULT 0,
     boot           INTEGER,
@@ -33,7 +34,8 @@ CREATE TABLE jobs (
     created        INTEGER NOT NULL,
     ended          INTEGER
 ) STRICT;
-CREATE INDEX jobs_waiting ON jobs (cached, id) WHERE status = 'queued';
+CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
+CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
 CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
 CREATE INDEX jobs_same ON jobs (user, chat, unique_id) WHERE status IN ('queued', 'running');

@@ -170,12 +170,29 @@ async fn load(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job
 
 /// How many waiting jobs will be claimed before this one, itself counted.
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
-    let count = sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND cached = 0 AND id <= ?")
-        .bind(id.0)
-        .fetch_one(connection)
-        .await?
-        .get(0);
+    let count = sqlx::query(
+        "SELECT COUNT(*) FROM jobs q, jobs j WHERE j.id = ? AND q.status = 'queued' AND q.cached = 0 \
+         AND (q.turn, q.id) <= (j.turn, j.id)",
+    )
+    .bind(id.0)
+    .fetch_one(connection)
+    .await?
+    .get(0);
     Ok(count)
+}
+
+/// The turn of a new job: after the user's own last, and not before the turn that is being served. So a newcomer waits
+/// for one job of each user at most, however many a heavy user has waiting.
+async fn turn_of(connection: &mut SqliteConnection, user: UserId) -> Result<i64> {
+    let turn = sqlx::query(
+        "SELECT 1 + MAX(COALESCE((SELECT MAX(turn) FROM jobs WHERE user = ? AND status = 'queued'), 0), \
+         COALESCE((SELECT MAX(turn) FROM jobs WHERE claims > 0), 0))",
+    )
+    .bind(user.0)
+    .fetch_one(connection)
+    .await?
+    .get(0);
+    Ok(turn)
 }
 
 async fn count(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<u32> {
@@ -349,11 +366,13 @@ impl Store for SqliteStore {
         } else {
             Phase::Fetch
         };
+        let turn = turn_of(&mut transaction, user).await?;
         let id: i64 = sqlx::query(
-            "INSERT INTO jobs (update_id, chat, user, unique_id, preset, request, status, phase, cached, parcel, created) \
-             VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO jobs (update_id, turn, chat, user, unique_id, preset, request, status, phase, cached, parcel, \
+             created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
         )
         .bind(update_id)
+        .bind(turn)
         .bind(request.origin.chat.0)
         .bind(user.0)
         .bind(unique_id)
@@ -402,7 +421,7 @@ impl Store for SqliteStore {
     async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {
         let mut connection = self.connection().await;
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM jobs WHERE status IN ('queued', 'running') ORDER BY status = 'queued', id"
+            "SELECT {COLUMNS}, cached FROM jobs WHERE status IN ('queued', 'running') ORDER BY status = 'queued', turn, id"
         )))
         .fetch_all(&mut *connection)
         .await?;
@@ -410,7 +429,8 @@ impl Store for SqliteStore {
         let mut entries = Vec::new();
         for row in &rows {
             let job = job_of(row)?;
-            let waiting = job.status == Status::Queued;
+            // A remembered result has its own lane: nobody waits behind it.
+            let waiting = job.status == Status::Queued && !row.get::<bool, _>("cached");
             position += u32::from(waiting);
             if user.is_none_or(|user| job.request.origin.user == user) {
                 entries.push(QueueEntry {
@@ -465,31 +485,20 @@ impl Store for SqliteStore {
     async fn claim(&self, limits: ClaimLimits) -> Result<Option<Claim>> {
         let mut connection = self.connection().await;
         let mut transaction = connection.begin().await?;
-        let suspects_running: u32 =
-            sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'running' AND cached = 0 AND crashes > 0")
-                .fetch_one(&mut *transaction)
-                .await?
-                .get(0);
-        let running: u32 = sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'running' AND cached = 0")
-            .fetch_one(&mut *transaction)
-            .await?
-            .get(0);
-        if suspects_running > 0 && !limits.deliver_only {
-            return Ok(None);
-        }
-        // Fewest running jobs first, then the user's oldest waiting one, then age: round robin over users. A suspect
-        // comes only while nothing else runs.
+        // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
+        // hold back from when it waits, or it would never find the house empty.
         let row = sqlx::query(
-            "SELECT j.id FROM jobs j WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 \
-             AND (j.crashes = 0 OR ?3 = 0 OR ?1 = 1) \
-             AND (?1 = 1 OR (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running') < ?4) \
-             AND j.id = (SELECT MIN(q.id) FROM jobs q WHERE q.status = 'queued' AND q.user = j.user \
-                         AND q.cached = ?1 AND q.not_before <= ?2) \
-             ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running'), j.id LIMIT 1",
+            "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
+                 AND crashes > 0 AND (status = 'running' OR not_before <= ?2)) \
+             SELECT j.id, (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running' AND r.cached = 0) \
+                 AS busy FROM jobs j \
+             WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND (?1 = 1 OR busy < ?3) \
+             AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 \
+                 AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
+             ORDER BY busy, j.turn, j.id LIMIT 1",
         )
         .bind(limits.deliver_only)
         .bind(now())
-        .bind(running)
         .bind(limits.running_per_user_max)
         .fetch_optional(&mut *transaction)
         .await?;
@@ -607,20 +616,25 @@ impl Store for SqliteStore {
         .bind(self.boot)
         .execute(&mut *transaction)
         .await?;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS}, unique_id FROM jobs WHERE status = 'queued' AND crashes >= ?"
-        )))
+        sqlx::query(
+            "INSERT OR REPLACE INTO quarantine (unique_id, until) \
+             SELECT unique_id, ? FROM jobs WHERE status = 'queued' AND crashes >= ?",
+        )
+        .bind(now() + QUARANTINE_S)
         .bind(CRASHES_MAX)
+        .execute(&mut *transaction)
+        .await?;
+        // Others wait with the same file, and it would crash the process again.
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs WHERE status = 'queued' AND cached = 0 \
+             AND unique_id IN (SELECT unique_id FROM quarantine WHERE until > ?) ORDER BY id"
+        )))
+        .bind(now())
         .fetch_all(&mut *transaction)
         .await?;
         let mut quarantined = Vec::new();
         for row in &rows {
             let mut job = job_of(row)?;
-            sqlx::query("INSERT OR REPLACE INTO quarantine (unique_id, until) VALUES (?, ?)")
-                .bind(row.get::<String, _>("unique_id"))
-                .bind(now() + QUARANTINE_S)
-                .execute(&mut *transaction)
-                .await?;
             job.status = job
                 .status
                 .on(Event::Quarantined)

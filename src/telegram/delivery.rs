@@ -211,6 +211,8 @@ impl<S: Store> Courier for TelegramCourier<S> {
         let (last, keyboard) = match &notice {
             Notice::Failed { reason } if reason.may_retry() => (true, Some(retry_keyboard(lang, job.id))),
             Notice::Failed { .. } | Notice::Canceled => (true, None),
+            // Nobody would tell it later: the process is about to end.
+            Notice::Paused => (true, Some(cancel_keyboard(lang, job.id))),
             _ => (false, Some(cancel_keyboard(lang, job.id))),
         };
         if !self.is_due(job, &words, last) {

@@ -230,7 +230,7 @@ impl<S: Store> Lanes<S> {
 /// Handles one update in a task of its own: a panic ends that task and nothing else.
 async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
     let InboxUpdate { update_id, payload } = update;
-    let parsed = serde_json::from_str::<Update>(&payload).ok();
+    let parsed = parse(&payload);
     let wanted = parsed
         .as_ref()
         .and_then(|update| intake::read(update, desk.fetch_bytes_max));
@@ -252,6 +252,19 @@ async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
     if let Err(error) = store.mark_handled(update_id).await {
         tracing::error!(update_id, %error, "an update was not marked handled");
     }
+}
+
+/// teloxide 0.17 does not read files without a MIME type, which the Bot API may leave out: such a message would be
+/// skipped in silence.
+fn parse(payload: &str) -> Option<Update> {
+    let mut update: Value = serde_json::from_str(payload).ok()?;
+    for kind in ["video", "audio", "voice", "animation", "document"] {
+        if let Some(file) = update["message"][kind].as_object_mut() {
+            file.entry("mime_type")
+                .or_insert_with(|| json!("application/octet-stream"));
+        }
+    }
+    serde_json::from_str(&update.to_string()).ok()
 }
 
 /// The chat of an update, whatever its kind; 0 where it has none.

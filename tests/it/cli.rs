@@ -1,1 +1,87 @@
-//! Tests of this area. To be written.
+//! The command line: data on stdout, one line and a hint on stderr, exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::{ffprobe, playable_mkv};
+
+fn kadr(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kadr"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("TELEGRAM_BOT_TOKEN")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn convert_prints_a_report_as_the_last_line_of_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = playable_mkv();
+    let output = kadr(
+        &["convert", source.to_str().unwrap(), "-o", "out.mp4", "--json"],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+    assert_eq!((&report["type"], &report["mode"]), (&"report".into(), &"remux".into()));
+    assert!(report["cpu_s"].as_f64().unwrap() < 1.0);
+    let duration = ffprobe(&folder.path().join("out.mp4"), "format=duration");
+    assert!(duration.starts_with("duration=3.0"), "{duration}");
+}
+
+#[test]
+fn what_is_no_video_ends_with_3_and_one_line_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.mp4"), "no film").unwrap();
+    let output = kadr(&["convert", "a.mp4", "-o", "b.mp4"], folder.path());
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        text(&output.stderr),
+        "error: not a video or audio file\n\
+         hint: give a video or audio file; playlists, images and documents are not converted\n"
+    );
+    assert!(!folder.path().join("b.mp4").exists());
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = kadr(&["convert", "none.mp4"], folder.path());
+    assert_eq!(
+        text(&missing.stderr),
+        "error: `none.mp4` is not a file\nhint: give the path of a video file\n"
+    );
+    std::fs::write(folder.path().join("a.mkv"), "x").unwrap();
+    std::fs::write(folder.path().join("a.mp4"), "x").unwrap();
+    let taken = kadr(&["convert", "a.mkv"], folder.path());
+    let no_token = kadr(&["serve"], folder.path());
+    assert!(text(&no_token.stderr).starts_with("error: no bot token is set\nhint: "));
+    for output in [missing, taken, no_token] {
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn probe_says_what_each_preset_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = playable_mkv();
+    let output = text(&kadr(&["probe", source.to_str().unwrap()], folder.path()).stdout);
+    assert!(output.contains("play: video copied: H.264 High"), "{output}");
+    assert!(output.contains("audio: audio copied: AAC-LC 48000 Hz"), "{output}");
+}
+
+#[test]
+fn the_printed_configuration_hides_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kadr.toml"), "jobs = 5\nconversion_timeout_s = 60\n").unwrap();
+    let token = "123456:CANARY-canary-canary-canary-canary";
+    let args = ["serve", "--print-config", "--token", token, "--jobs", "2"];
+    let output = text(&kadr(&args, folder.path()).stdout);
+    assert!(output.contains("jobs = 2\nconversion_timeout_s = 60\n"), "{output}");
+    assert!(!output.contains("CANARY"));
+}

@@ -15,3 +15,4 @@ mod store;
 mod support;
 mod text;
 mod tidy;
+mod worker;

@@ -59,7 +59,7 @@ fn serve(playground: &Playground, folder: &std::path::Path) -> Child {
         std::io::BufReader::new(log)
             .lines()
             .map_while(Result::ok)
-            .for_each(drop)
+            .for_each(drop);
     });
     child
 }

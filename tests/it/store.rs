@@ -1,1 +1,485 @@
-//! Tests of this area. To be written.
+//! The store's promises: order, fairness, fences, recovery, and what it forgets.
+
+mod model;
+
+use std::path::Path;
+use std::time::Duration;
+
+use kadr::job::{
+    ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source, Status, UserId,
+};
+use kadr::media::Preset;
+use kadr::store::sqlite::SqliteStore;
+use kadr::store::{CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Store, StoreError};
+
+pub(crate) const ENGINE: &str = "test-engine";
+pub(crate) const WIDE: QueueLimits = QueueLimits {
+    per_user_max: 1000,
+    total_max: 100_000,
+};
+pub(crate) const ONE_EACH: ClaimLimits = ClaimLimits {
+    running_per_user_max: 1,
+    deliver_only: false,
+};
+pub(crate) const EXPRESS: ClaimLimits = ClaimLimits {
+    running_per_user_max: 1,
+    deliver_only: true,
+};
+
+pub(crate) fn request(user: i64, file: &str) -> Request {
+    Request {
+        origin: Origin {
+            chat: ChatId(user),
+            user: UserId(user),
+            message: MessageId(1),
+            group: false,
+            lang: Lang::En,
+        },
+        source: Source {
+            file_id: format!("id-{file}"),
+            file_unique_id: file.to_owned(),
+            size_bytes: Some(1000),
+        },
+        preset: Preset::Play,
+    }
+}
+
+pub(crate) fn parcel() -> Parcel {
+    Parcel {
+        kind: ParcelKind::Video,
+        width: 64,
+        height: 48,
+        duration_s: 1.0,
+        in_bytes: 2,
+        out_bytes: 1,
+        video_copied: false,
+        audio_copied: true,
+        wall_s: 0.5,
+        warnings: vec![],
+        file_id: None,
+    }
+}
+
+pub(crate) async fn open(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("kadr.db")).await.unwrap()
+}
+
+pub(crate) async fn add(store: &SqliteStore, user: i64, file: &str, update: i64) -> Job {
+    match store.enqueue(update, request(user, file), WIDE, ENGINE).await.unwrap() {
+        Enqueued::New { job, .. } | Enqueued::Cached { job } => job,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+async fn take(store: &SqliteStore) -> Claim {
+    store.claim(ONE_EACH).await.unwrap().expect("a job to claim")
+}
+
+async fn succeed(store: &SqliteStore, claim: &Claim) {
+    store
+        .advance(claim.fence, Phase::Deliver, Some(parcel()))
+        .await
+        .unwrap();
+    let outcome = Outcome::Succeeded {
+        file_id: Some("remembered".to_owned()),
+    };
+    store.finish(claim.fence, outcome, ENGINE).await.unwrap();
+}
+
+#[test]
+fn every_status_meets_every_event() {
+    use Event as E;
+    use Status as S;
+    let statuses = [
+        S::Queued,
+        S::Running,
+        S::Succeeded,
+        S::Failed,
+        S::Canceled,
+        S::Quarantined,
+    ];
+    let events = [
+        E::Claimed,
+        E::Delivered,
+        E::Failed,
+        E::Interrupted,
+        E::Canceled,
+        E::Quarantined,
+    ];
+    let queued = [
+        Some(S::Running),
+        None,
+        Some(S::Failed),
+        None,
+        Some(S::Canceled),
+        Some(S::Quarantined),
+    ];
+    let running = [
+        None,
+        Some(S::Succeeded),
+        Some(S::Failed),
+        Some(S::Queued),
+        Some(S::Canceled),
+        Some(S::Quarantined),
+    ];
+    let over = [None; 6];
+    let table = [queued, running, over, over, over, over];
+    for (status, row) in statuses.into_iter().zip(table) {
+        for (event, expected) in events.into_iter().zip(row) {
+            assert_eq!(status.on(event).ok(), expected, "{status:?} on {event:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn second_process_is_told_that_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let second = SqliteStore::open(&folder.path().join("kadr.db")).await;
+    assert!(matches!(second, Err(StoreError::Locked(_))), "{second:?}");
+    add(&store, 1, "a", 1).await;
+    let boot = take(&store).await.fence.boot;
+    drop(store);
+    let store = open(folder.path()).await;
+    store.recover().await.unwrap();
+    assert_eq!(take(&store).await.fence.boot, boot + 1);
+}
+
+#[tokio::test]
+async fn updates_are_kept_until_handled_and_known_ever_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let update = |update_id| InboxUpdate {
+        update_id,
+        payload: format!("{{\"n\":{update_id}}}"),
+    };
+    let store = open(folder.path()).await;
+    assert_eq!(store.record_updates(vec![update(7), update(8)]).await.unwrap().len(), 2);
+    store.mark_handled(7).await.unwrap();
+    drop(store);
+    let store = open(folder.path()).await;
+    assert_eq!(store.unhandled_updates().await.unwrap(), [update(8)]);
+    assert_eq!(
+        store
+            .record_updates(vec![update(7), update(8), update(9)])
+            .await
+            .unwrap(),
+        [update(9)]
+    );
+}
+
+#[tokio::test]
+async fn replay_is_known_by_its_update_and_retry_is_a_new_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let job = add(&store, 1, "a", 10).await;
+    let again = store.enqueue(10, request(1, "a"), WIDE, ENGINE).await.unwrap();
+    assert!(matches!(again, Enqueued::Replayed { job: known } if known.id == job.id));
+    let twice = store.enqueue(11, request(1, "a"), WIDE, ENGINE).await.unwrap();
+    assert!(matches!(twice, Enqueued::Duplicate { job: known } if known.id == job.id));
+    let claim = take(&store).await;
+    store
+        .finish(
+            claim.fence,
+            Outcome::Failed {
+                reason: Reason::Network,
+            },
+            ENGINE,
+        )
+        .await
+        .unwrap();
+    let replay = store.enqueue(10, request(1, "a"), WIDE, ENGINE).await.unwrap();
+    assert!(matches!(replay, Enqueued::Replayed { job } if job.status == Status::Failed));
+    assert_ne!(add(&store, 1, "a", 12).await.id, job.id);
+}
+
+#[tokio::test]
+async fn full_queues_name_their_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let narrow = QueueLimits {
+        per_user_max: 1,
+        total_max: 2,
+    };
+    add(&store, 1, "a", 1).await;
+    let own = store.enqueue(2, request(1, "b"), narrow, ENGINE).await.unwrap();
+    assert_eq!(own, Enqueued::UserQueueFull { limit: 1 });
+    add(&store, 2, "c", 3).await;
+    let all = store.enqueue(4, request(3, "d"), narrow, ENGINE).await.unwrap();
+    assert_eq!(all, Enqueued::QueueFull { limit: 2 });
+}
+
+#[tokio::test]
+async fn newcomer_comes_before_the_second_job_of_a_heavy_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for (update, file) in ["a", "b", "c"].into_iter().enumerate() {
+        add(&store, 1, file, i64::try_from(update).unwrap()).await;
+    }
+    let Enqueued::New {
+        job: newcomer,
+        position,
+    } = store.enqueue(9, request(2, "n"), WIDE, ENGINE).await.unwrap()
+    else {
+        panic!("not accepted")
+    };
+    assert_eq!(position, 2);
+    let first = take(&store).await;
+    assert_eq!(first.job.request.origin.user, UserId(1));
+    let second = take(&store).await;
+    assert_eq!(second.job.id, newcomer.id);
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None, "user 1 has one running");
+    let places: Vec<_> = store
+        .queue(None)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.position)
+        .collect();
+    assert_eq!(places, [None, None, Some(1), Some(2)]);
+}
+
+#[tokio::test]
+async fn late_writer_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "a", 1).await;
+    let old = take(&store).await;
+    store.release(old.fence, Phase::Fetch, 0, false).await.unwrap();
+    let new = take(&store).await;
+    assert_eq!(new.job.attempt, 1, "an attempt that was not counted is given back");
+    let late = store.finish(old.fence, Outcome::Canceled, ENGINE).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+    assert!(matches!(
+        store.advance(old.fence, Phase::Convert, None).await,
+        Err(StoreError::Fenced { .. })
+    ));
+    assert!(matches!(
+        store.release(old.fence, Phase::Fetch, 0, true).await,
+        Err(StoreError::Fenced { .. })
+    ));
+    assert_eq!(store.job(new.job.id).await.unwrap(), Some(new.job.clone()));
+    succeed(&store, &new).await;
+    let twice = store.finish(new.fence, Outcome::Canceled, ENGINE).await;
+    assert!(
+        matches!(twice, Err(StoreError::Fenced { .. })),
+        "an ended job accepts nothing"
+    );
+}
+
+#[tokio::test]
+async fn delayed_job_waits_and_others_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "a", 1).await;
+    let claim = take(&store).await;
+    store.release(claim.fence, Phase::Fetch, 3600, true).await.unwrap();
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+    let other = add(&store, 2, "b", 2).await;
+    assert_eq!(take(&store).await.job.id, other.id);
+}
+
+#[tokio::test]
+async fn finished_job_is_scrubbed_and_its_result_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let job = add(&store, 1, "a", 1).await;
+    succeed(&store, &take(&store).await).await;
+    let over = store.job(job.id).await.unwrap().unwrap();
+    assert_eq!(
+        (over.status, over.request.source.file_id.as_str()),
+        (Status::Succeeded, "")
+    );
+
+    add(&store, 2, "other", 2).await;
+    let busy = take(&store).await;
+    let Enqueued::Cached { job } = store.enqueue(3, request(2, "a"), WIDE, ENGINE).await.unwrap() else {
+        panic!("the result was remembered")
+    };
+    assert_eq!(
+        job.parcel.as_ref().and_then(|parcel| parcel.file_id.as_deref()),
+        Some("remembered")
+    );
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None, "lanes are apart");
+    let express = store
+        .claim(EXPRESS)
+        .await
+        .unwrap()
+        .expect("not held back by its user's conversion");
+    assert_eq!((express.job.id, busy.job.request.origin.user), (job.id, UserId(2)));
+    store
+        .finish(express.fence, Outcome::Succeeded { file_id: None }, ENGINE)
+        .await
+        .unwrap();
+    assert_eq!(store.job(job.id).await.unwrap().unwrap().parcel, None);
+
+    let other_engine = store.enqueue(4, request(3, "a"), WIDE, "newer").await.unwrap();
+    assert!(matches!(other_engine, Enqueued::New { .. }));
+    store.forget_result(&request(1, "a"), ENGINE).await.unwrap();
+    assert!(matches!(
+        store.enqueue(5, request(4, "a"), WIDE, ENGINE).await.unwrap(),
+        Enqueued::New { .. }
+    ));
+}
+
+#[tokio::test]
+async fn only_its_user_or_an_admin_cancels_a_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let job = add(&store, 1, "a", 1).await;
+    assert_eq!(
+        store.cancel(job.id, Some(UserId(2))).await.unwrap(),
+        CancelAnswer::NotYours
+    );
+    let claim = take(&store).await;
+    assert!(matches!(
+        store.cancel(job.id, Some(UserId(1))).await.unwrap(),
+        CancelAnswer::Asked(_)
+    ));
+    assert_eq!(store.cancel_requests().await.unwrap(), [job.id]);
+    store.finish(claim.fence, Outcome::Canceled, ENGINE).await.unwrap();
+    assert!(matches!(
+        store.cancel(job.id, None).await.unwrap(),
+        CancelAnswer::AlreadyOver(_)
+    ));
+    assert_eq!(store.cancel_requests().await.unwrap(), []);
+    let waiting = add(&store, 1, "b", 2).await;
+    assert!(matches!(
+        store.cancel(waiting.id, None).await.unwrap(),
+        CancelAnswer::Canceled(_)
+    ));
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn suspects_run_alone_and_a_second_crash_quarantines_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let poison = add(&store, 1, "poison", 1).await;
+    let fetching = add(&store, 2, "fetching", 2).await;
+    let claim = take(&store).await;
+    store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+    take(&store).await;
+    drop(store);
+
+    let store = open(folder.path()).await;
+    assert_eq!(store.recover().await.unwrap(), []);
+    assert_eq!(store.claim(EXPRESS).await.unwrap(), None);
+    let suspect = take(&store).await;
+    assert_eq!(
+        (suspect.job.id, suspect.suspect, suspect.job.crashes),
+        (poison.id, true, 1)
+    );
+    assert_eq!(
+        store.claim(ONE_EACH).await.unwrap(),
+        None,
+        "nothing runs beside a suspect"
+    );
+    let same = add(&store, 4, "poison", 4).await;
+    drop(store);
+
+    let store = open(folder.path()).await;
+    let quarantined = store.recover().await.unwrap();
+    assert_eq!(
+        quarantined.iter().map(|job| (job.id, job.status)).collect::<Vec<_>>(),
+        [(poison.id, Status::Quarantined), (same.id, Status::Quarantined)]
+    );
+    assert_eq!(
+        store.job(same.id).await.unwrap().unwrap().status,
+        Status::Quarantined,
+        "the same file of another user would crash it again"
+    );
+    let innocent = take(&store).await;
+    assert_eq!((innocent.job.id, innocent.suspect), (fetching.id, false));
+    assert_eq!(
+        store.enqueue(9, request(3, "poison"), WIDE, ENGINE).await.unwrap(),
+        Enqueued::Quarantined
+    );
+}
+
+#[tokio::test]
+async fn waiting_suspect_is_not_starved_by_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let crashed = add(&store, 1, "a", 1).await;
+    let claim = take(&store).await;
+    store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+    drop(store);
+    let store = open(folder.path()).await;
+    // A new job is running before the suspect could come: the suspect waits for it, and nobody passes the suspect.
+    store.recover().await.unwrap();
+    let suspect = take(&store).await;
+    store.release(suspect.fence, Phase::Convert, 1, true).await.unwrap();
+    let running = add(&store, 2, "b", 2).await;
+    let other = take(&store).await;
+    assert_eq!(other.job.id, running.id);
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    add(&store, 3, "c", 3).await;
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+    succeed(&store, &other).await;
+    let next = take(&store).await;
+    assert_eq!((next.job.id, next.suspect), (crashed.id, true));
+}
+
+#[tokio::test]
+async fn users_take_turns_on_a_single_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for update in 0..4 {
+        add(&store, 1, &format!("a{update}"), update).await;
+    }
+    let mut order = Vec::new();
+    for round in 0..6 {
+        if round == 1 {
+            add(&store, 2, "b1", 10).await;
+            add(&store, 2, "b2", 11).await;
+        }
+        let claim = take(&store).await;
+        order.push(claim.job.request.origin.user.0);
+        succeed(&store, &claim).await;
+    }
+    assert_eq!(
+        order,
+        [1, 1, 2, 1, 2, 1],
+        "after each job of one user comes one of the other"
+    );
+}
+
+#[tokio::test]
+async fn everyone_who_waits_is_told_of_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let mut changes = store.changes();
+    changes.mark_unchanged();
+    let job = add(&store, 1, "a", 1).await;
+    assert!(changes.has_changed().unwrap(), "a new job");
+    let claim = take(&store).await;
+    changes.mark_unchanged();
+    store.cancel(job.id, None).await.unwrap();
+    assert!(changes.has_changed().unwrap(), "a cancel");
+    changes.mark_unchanged();
+    store.release(claim.fence, Phase::Fetch, 0, true).await.unwrap();
+    assert!(changes.has_changed().unwrap(), "a release");
+}
+
+#[tokio::test]
+async fn send_intent_is_recorded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let job = add(&store, 1, "a", 1).await;
+    assert!(store.record_send_intent(job.id).await.unwrap());
+    assert!(!store.record_send_intent(job.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn dialogues_and_settings_are_replaced_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let (chat, user) = (ChatId(1), UserId(2));
+    store.set_dialogue(chat, user, Some("a".to_owned())).await.unwrap();
+    store.set_dialogue(chat, user, Some("b".to_owned())).await.unwrap();
+    assert_eq!(store.dialogue(chat, user).await.unwrap().as_deref(), Some("b"));
+    store.set_dialogue(chat, user, None).await.unwrap();
+    assert_eq!(store.dialogue(chat, user).await.unwrap(), None);
+    store.set_settings(user, "s".to_owned()).await.unwrap();
+    assert_eq!(store.settings(user).await.unwrap().as_deref(), Some("s"));
+}
