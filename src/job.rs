@@ -243,9 +243,9 @@ pub struct Parcel {
     pub in_bytes: u64,
     /// Bytes.
     pub out_bytes: u64,
-    /// Whether the video stream was copied as it was.
+    /// Whether no video had to be encoded: it was copied, or there is none.
     pub video_copied: bool,
-    /// Whether the audio stream was copied as it was.
+    /// Whether no sound had to be encoded: it was copied, or there is none.
     pub audio_copied: bool,
     /// Time the conversion took, seconds.
     pub wall_s: f64,

@@ -408,11 +408,12 @@ async fn waiting_suspect_is_not_starved_by_others() {
     // A new job is running before the suspect could come: the suspect waits for it, and nobody passes the suspect.
     store.recover().await.unwrap();
     let suspect = take(&store).await;
-    store.release(suspect.fence, Phase::Convert, 1, true).await.unwrap();
+    // Long enough for a busy machine to claim the other one first.
+    store.release(suspect.fence, Phase::Convert, 10, true).await.unwrap();
     let running = add(&store, 2, "b", 2).await;
     let other = take(&store).await;
     assert_eq!(other.job.id, running.id);
-    tokio::time::sleep(Duration::from_millis(2100)).await;
+    tokio::time::sleep(Duration::from_millis(11_100)).await;
     add(&store, 3, "c", 3).await;
     assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
     succeed(&store, &other).await;
