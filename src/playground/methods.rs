@@ -54,7 +54,7 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
         "sendchataction" => world.act(chat_id(params)?, &params.text("action")),
         "deletemessage" => {
             let gone = world.delete(chat_id(params)?, params.number("message_id"));
-            gone.then(|| json!(true))
+            gone.then_some(json!(true))
                 .ok_or_else(|| bad("message to delete not found"))
         }
         _ if method.starts_with("edit") => edit(world, method, params),
