@@ -1,16 +1,29 @@
 //! A local stand-in of the Bot API, with a chat page: for `kadr demo` and for the tests.
 //!
 //! ```text
-//! world   users, chats, messages, files, updates, faults: plain state behind one mutex
-//! server  /bot<token>/<method>, /file/bot<token>/<path> as the real server words them
-//! page    the chat page, its state as JSON, media with ranges, and what people do: send, press
+//! door     accepts; can cut a connection, and cuts all at the end
+//! server   /bot<token>/<method> and /file/bot<token>/<path>: planned faults, long polls, downloads
+//! params   a call's parameters; files go to disk as they come
+//! methods  what each method does, in the real server's words; draft, html: what a message will hold
+//! world    users, chats, messages, files, updates: plain state behind one mutex with a bell
+//! wire     the state in the shapes of the Bot API
+//! page     the chat page, and the control plane by HTTP
 //! ```
 //!
-//! [`Playground`] is also the control plane in Rust: what the page does by HTTP, tests do by method. Absent: accounts,
-//! encryption, groups, anything beyond loopback.
+//! [`Playground`] is the control plane in Rust: what the page does by HTTP, tests do by method. Absent: accounts,
+//! encryption, rates (429 comes as a planned [`Fault`]), webhooks, anything beyond loopback.
 
+mod door;
+mod draft;
+mod fault;
+mod files;
+mod html;
+mod message;
+mod methods;
 mod page;
+mod params;
 mod server;
+mod wire;
 mod world;
 
 use std::net::SocketAddr;
@@ -21,8 +34,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{any, get, post};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-pub use self::world::{Call, Fault, Message, SendAs};
+use self::door::{Cut, Door};
+pub use self::fault::Fault;
+pub use self::message::{Call, Counts, Message, Poll, SendAs};
 use self::world::{Shared, World};
 
 /// Where and with what a playground runs.
@@ -30,7 +47,7 @@ use self::world::{Shared, World};
 pub struct Options {
     /// Port on loopback; 0 takes a free one.
     pub port: u16,
-    /// Folder for the files that go through it.
+    /// Folder for the files that go through it; those of an earlier run are removed.
     pub data_dir: PathBuf,
 }
 
@@ -40,6 +57,8 @@ pub struct Playground {
     shared: Arc<Shared>,
     address: SocketAddr,
     server: JoinHandle<()>,
+    stop: CancellationToken,
+    open: TaskTracker,
 }
 
 impl Playground {
@@ -48,23 +67,21 @@ impl Playground {
     /// # Errors
     /// Where the port is taken or the folder cannot be made.
     pub async fn start(options: Options) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&options.data_dir)?;
-        let shared = Arc::new(Shared::new(World::new(options.data_dir)));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let Options { port, data_dir } = options;
+        std::fs::create_dir_all(&data_dir)?;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        files::sweep(&data_dir)?;
         let address = listener.local_addr()?;
-        let router = Router::new()
-            .route("/", get(page::index))
-            .route("/page/state", get(page::state))
-            .route("/page/text", post(page::text))
-            .route("/page/file", post(page::file))
-            .route("/page/press", post(page::press))
-            .route("/media/{file}", get(page::media))
-            .route("/file/{bot}/{*path}", get(server::download))
-            .route("/{bot}/{method}", any(server::call))
-            .layer(axum::extract::DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared::new(World::new(std::path::absolute(data_dir)?)));
+        let (stop, open) = (CancellationToken::new(), TaskTracker::new());
+        let door = Door {
+            listener,
+            stop: stop.clone(),
+            open: open.clone(),
+        };
+        let service = routes(Arc::clone(&shared)).into_make_service_with_connect_info::<Cut>();
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            if let Err(error) = axum::serve(door, service).await {
                 tracing::error!(%error, "the playground stopped");
             }
         });
@@ -72,7 +89,18 @@ impl Playground {
             shared,
             address,
             server,
+            stop,
+            open,
         })
+    }
+
+    /// Ends all connections and waits until none is left.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        self.server.abort();
+        let _ = (&mut self.server).await;
+        self.open.close();
+        self.open.wait().await;
     }
 
     /// Base URL for a bot.
@@ -92,71 +120,211 @@ impl Playground {
     pub fn token(&self) -> &'static str {
         world::TOKEN
     }
+}
 
-    /// Someone new, with a private chat with the bot.
+fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/control/state", get(page::state))
+        .route("/control/transcript", get(page::transcript))
+        .route("/control/act", post(page::act))
+        .route("/control/file", post(page::file))
+        .route("/media/{file}", get(page::media))
+        .route("/file/{bot}/{*path}", get(server::download))
+        .route("/{bot}/{method}", any(server::call))
+        .layer(axum::middleware::from_fn(page::guard))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(shared)
+}
+
+/// What people do.
+impl Playground {
+    /// Someone new, with a private chat with the bot; the chat has the person's id.
     pub fn add_user(&self, id: i64, name: &str, language_code: &str) {
         self.shared.change(|world| world.add_user(id, name, language_code));
     }
 
-    /// A person writes.
-    pub fn send_text(&self, user: i64, text: &str) {
-        self.shared.change(|world| world.send_text(user, text));
+    /// A group with the bot in it; its id is negative and its first member owns it. The bot hears what privacy mode
+    /// lets through: commands, replies to it, mentions.
+    pub fn add_group(&self, id: i64, title: &str, members: &[i64]) {
+        self.shared.change(|world| world.add_group(id, title, members));
     }
 
-    /// A person sends a file; its bytes are copied.
+    /// A person writes to the bot.
+    pub fn send_text(&self, user: i64, text: &str) {
+        let _ = self.write(user, user, text, None);
+    }
+
+    /// A person writes in a chat, perhaps in answer to a message. `None` where there is no such chat or person.
+    #[must_use]
+    pub fn write(&self, user: i64, chat: i64, text: &str, reply_to: Option<i64>) -> Option<i64> {
+        let draft = Message {
+            from: user,
+            text: text.to_owned(),
+            reply_to,
+            ..Message::default()
+        };
+        self.shared.change(|world| world.say(chat, draft))
+    }
+
+    /// A person sends the bot a file; its bytes are copied.
     ///
     /// # Errors
     /// Where the file does not read.
     pub fn send_file(&self, user: i64, path: &Path, send_as: SendAs) -> std::io::Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let copy = self.shared.read(World::new_path);
-        std::fs::copy(path, &copy)?;
-        self.shared.change(|world| world.send_file(user, &copy, &name, send_as))
+        self.send_file_in(user, user, path, send_as, "").map(|_| ())
+    }
+
+    /// A person sends a file with a caption in a chat. Answers the message's id.
+    ///
+    /// # Errors
+    /// Where the file does not read, or there is no such chat or person.
+    pub fn send_file_in(
+        &self,
+        user: i64,
+        chat: i64,
+        path: &Path,
+        send_as: SendAs,
+        caption: &str,
+    ) -> std::io::Result<i64> {
+        let folder = self.shared.read(|world| world.data_dir.clone());
+        let upload = files::copy(&folder, path)?;
+        let draft = Message {
+            from: user,
+            text: caption.to_owned(),
+            ..Message::default()
+        };
+        let said = self
+            .shared
+            .change(|world| page::send(world, chat, upload, send_as, draft))?;
+        said.ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::NotFound, format!("no chat {chat} with user {user}"))
+        })
+    }
+
+    /// A person forwards a message to a chat. `None` where there is none.
+    #[must_use]
+    pub fn forward(&self, user: i64, from_chat: i64, message: i64, into: i64) -> Option<i64> {
+        self.shared
+            .change(|world| world.forward(user, (from_chat, message), into))
     }
 
     /// A person presses the newest button with this label or callback data. False where there is none.
     #[must_use]
     pub fn press(&self, user: i64, label: &str) -> bool {
-        self.shared.change(|world| world.press(user, None, label))
+        self.shared.change(|world| world.press(user, user, None, label))
     }
 
-    /// The chat as it stands.
+    /// Any person presses a button of one message. False where there is none.
     #[must_use]
-    pub fn chat(&self, user: i64) -> Vec<Message> {
-        self.shared.read(|world| world.chat(user))
-    }
-
-    /// Every call so far, in order.
-    #[must_use]
-    pub fn transcript(&self) -> Vec<Call> {
-        self.shared.read(|world| world.calls.clone())
-    }
-
-    /// Plans a fault for the next calls of a method.
-    pub fn plan(&self, method: &str, times: u32, fault: Fault) {
-        self.shared.change(|world| world.plan(method, times, fault));
+    pub fn press_on(&self, user: i64, chat: i64, message: i64, label: &str) -> bool {
+        self.shared
+            .change(|world| world.press(user, chat, Some(message), label))
     }
 
     /// Deletes a message as its reader would.
-    pub fn delete(&self, user: i64, message: i64) {
-        self.shared.change(|world| world.delete(user, message));
+    pub fn delete(&self, chat: i64, message: i64) {
+        self.shared.change(|world| world.delete(chat, message));
+    }
+
+    /// A person blocks the bot, or lets it write again.
+    pub fn block(&self, user: i64, blocked: bool) {
+        self.shared.change(|world| {
+            if let Some(user) = world.users.get_mut(&user) {
+                user.blocked = blocked;
+            }
+        });
+    }
+}
+
+/// What goes wrong, and under which rules.
+impl Playground {
+    /// Plans a fault for the next calls of a method; `*` means every method, `download` the files.
+    pub fn plan(&self, method: &str, times: u32, fault: Fault) {
+        self.plan_by_chance(method, times, 1.0, fault);
+    }
+
+    /// Plans a fault that hits by chance, 0 to 1, at most so many times.
+    pub fn plan_by_chance(&self, method: &str, times: u32, chance: f64, fault: Fault) {
+        self.shared
+            .read(|world| world.faults.plan(method, times, chance, fault));
+    }
+
+    /// Forgets all planned faults.
+    pub fn clear_faults(&self) {
+        self.shared.read(|world| world.faults.clear());
+    }
+
+    /// How long a pressed button can be answered.
+    pub fn set_callback_deadline(&self, deadline: Duration) {
+        self.shared.read(|world| world.callback_deadline = deadline);
+    }
+
+    /// Behaves as a local Bot API server: `getFile` gives absolute paths of any size, uploads up to 2000 MB.
+    pub fn set_local(&self, local: bool) {
+        self.shared.read(|world| world.local = local);
+    }
+}
+
+/// What there is to see.
+impl Playground {
+    /// The chat as it stands.
+    #[must_use]
+    pub fn chat(&self, chat: i64) -> Vec<Message> {
+        self.shared.read(|world| {
+            world
+                .chats
+                .get(&chat)
+                .map(|chat| chat.messages.clone())
+                .unwrap_or_default()
+        })
+    }
+
+    /// What the bot showed in a chat, counted.
+    #[must_use]
+    pub fn counts(&self, chat: i64) -> Counts {
+        self.shared.read(|world| world.counts(chat))
+    }
+
+    /// Texts that pressed buttons were answered with, in order: who pressed, and the words.
+    #[must_use]
+    pub fn toasts(&self) -> Vec<(i64, String)> {
+        self.shared.read(|world| {
+            world
+                .toasts
+                .iter()
+                .map(|toast| (toast.user, toast.text.clone()))
+                .collect()
+        })
+    }
+
+    /// Every call so far but polls, in order.
+    #[must_use]
+    pub fn transcript(&self) -> Vec<Call> {
+        self.shared.read(|world| world.calls.iter().cloned().collect())
+    }
+
+    /// Every poll for updates that ended so far, in order.
+    #[must_use]
+    pub fn polls(&self) -> Vec<Poll> {
+        self.shared.read(|world| world.polls.iter().cloned().collect())
     }
 
     /// Waits until the chat satisfies `done`; `None` when the time is over.
     pub async fn wait<T>(
         &self,
-        user: i64,
+        chat: i64,
         timeout: Duration,
         mut done: impl FnMut(&[Message]) -> Option<T>,
     ) -> Option<T> {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
             let changed = self.shared.changed.notified();
-            if let Some(value) = done(&self.chat(user)) {
+            if let Some(value) = done(&self.chat(chat)) {
                 return Some(value);
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return done(&self.chat(user));
+                return done(&self.chat(chat));
             }
         }
     }
@@ -164,6 +332,7 @@ impl Playground {
 
 impl Drop for Playground {
     fn drop(&mut self) {
+        self.stop.cancel();
         self.server.abort();
     }
 }

@@ -1,139 +1,316 @@
-//! The chat page: one static file, the state as JSON, media with ranges, and what people do.
+//! The chat page and the control plane by HTTP: the state as JSON, media, and what people do.
+//!
+//! Only this machine's own page may use it: a request from another origin, or by another host name, is refused, so
+//! that a web page elsewhere cannot drive a playground that happens to run.
 
-use std::io::SeekFrom;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Multipart, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, Multipart, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio_util::io::ReaderStream;
+use tokio::io::AsyncWriteExt;
 
-use super::world::{SendAs, Shared, World};
+use super::door::Cut;
+use super::fault::Fault;
+use super::files::{self, Digest, Upload};
+use super::message::{Message, SendAs};
+use super::server;
+use super::world::{BOT_ID, Shared, World, announced};
 
 /// The page polls: so long a poll waits for a change.
-const POLL_MS: u64 = 2000;
+const POLL_MS: u64 = 10_000;
+/// What a person may send; Telegram's own limit for people.
+const FILE_BYTES_MAX: u64 = 2_000 << 20;
 
-pub(super) async fn index() -> Html<&'static str> {
-    Html(include_str!("page.html"))
+/// Lets the end of the connection end its handler, and strangers outside.
+pub(super) async fn guard(ConnectInfo(cut): ConnectInfo<Cut>, request: Request, next: Next) -> Response {
+    if !from_own_page(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    tokio::select! {
+        response = next.run(request) => response,
+        () = cut.0.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn from_own_page(headers: &HeaderMap) -> bool {
+    let word = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = word(header::HOST).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let own_host = matches!(name, "127.0.0.1" | "localhost");
+    own_host && word(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
+}
+
+pub(super) async fn index() -> impl IntoResponse {
+    let policy = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:";
+    (
+        [(header::CONTENT_SECURITY_POLICY, policy)],
+        Html(include_str!("page.html")),
+    )
 }
 
 #[derive(Deserialize)]
 pub(super) struct Seen {
+    #[serde(default)]
     version: u64,
 }
 
 /// Everything that the page shows; waits a moment for something new.
 pub(super) async fn state(State(shared): State<Arc<Shared>>, Query(seen): Query<Seen>) -> Json<Value> {
-    let changed = shared.changed.notified();
-    if shared.read(|world| world.version) == seen.version {
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(POLL_MS), changed).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(POLL_MS);
+    loop {
+        let changed = shared.changed.notified();
+        if shared.read(|world| world.version) != seen.version {
+            break;
+        }
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            break;
+        }
     }
-    Json(shared.read(|world| {
-        let users: Vec<Value> = world
-            .users()
-            .into_iter()
-            .map(|(id, name, language)| json!({ "id": id, "name": name, "language": language, "chat": world.chat(id) }))
-            .collect();
-        json!({ "version": world.version, "users": users, "toasts": world.toasts })
-    }))
+    Json(shared.read(|world| snapshot(world)))
+}
+
+fn snapshot(world: &World) -> Value {
+    let users: Vec<Value> = world
+        .users
+        .iter()
+        .map(|(id, user)| json!({ "id": id, "name": user.name, "language": user.language_code }))
+        .collect();
+    let chats: Vec<Value> = world
+        .chats
+        .iter()
+        .map(|(id, chat)| {
+            json!({
+                "id": id, "title": chat.title, "members": chat.members, "messages": chat.messages,
+                "action": world.action(*id),
+            })
+        })
+        .collect();
+    json!({
+        "version": world.version, "bot": BOT_ID, "users": users, "chats": chats, "toasts": world.toasts,
+        "pressed": world.pressed(), "commands": world.commands,
+    })
+}
+
+pub(super) async fn transcript(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(shared.read(|world| json!({ "calls": world.calls, "polls": world.polls })))
+}
+
+/// One thing that somebody does.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Act {
+    AddUser {
+        id: i64,
+        name: String,
+        language: String,
+    },
+    AddGroup {
+        id: i64,
+        title: String,
+        members: Vec<i64>,
+    },
+    Language {
+        user: i64,
+        language: String,
+    },
+    Block {
+        user: i64,
+        blocked: bool,
+    },
+    Text {
+        user: i64,
+        chat: Option<i64>,
+        text: String,
+        reply_to: Option<i64>,
+    },
+    Press {
+        user: i64,
+        chat: Option<i64>,
+        message: Option<i64>,
+        button: String,
+    },
+    Forward {
+        user: i64,
+        from_chat: i64,
+        message: i64,
+        into: Option<i64>,
+    },
+    Delete {
+        chat: i64,
+        message: i64,
+    },
+    Fault {
+        method: String,
+        times: Option<u32>,
+        chance: Option<f64>,
+        fault: Fault,
+    },
+    ClearFaults {},
+}
+
+pub(super) async fn act(State(shared): State<Arc<Shared>>, Json(act): Json<Act>) -> Response {
+    let done = shared.change(|world| perform(world, act));
+    match done {
+        Some(result) => Json(json!({ "ok": true, "result": result })).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({ "ok": false }))).into_response(),
+    }
+}
+
+fn perform(world: &mut World, act: Act) -> Option<Value> {
+    match act {
+        Act::AddUser { id, name, language } => world.add_user(id, &name, &language),
+        Act::AddGroup { id, title, members } => world.add_group(id, &title, &members),
+        Act::Language { user, language } => world.users.get_mut(&user)?.language_code = language,
+        Act::Block { user, blocked } => world.users.get_mut(&user)?.blocked = blocked,
+        Act::Text {
+            user,
+            chat,
+            text,
+            reply_to,
+        } => {
+            let draft = Message {
+                from: user,
+                text,
+                reply_to,
+                ..Message::default()
+            };
+            return world.say(chat.unwrap_or(user), draft).map(Value::from);
+        }
+        Act::Press {
+            user,
+            chat,
+            message,
+            button,
+        } => {
+            return world
+                .press(user, chat.unwrap_or(user), message, &button)
+                .then_some(Value::Null);
+        }
+        Act::Forward {
+            user,
+            from_chat,
+            message,
+            into,
+        } => {
+            return world
+                .forward(user, (from_chat, message), into.unwrap_or(user))
+                .map(Value::from);
+        }
+        Act::Delete { chat, message } => return world.delete(chat, message).then_some(Value::Null),
+        Act::Fault {
+            method,
+            times,
+            chance,
+            fault,
+        } => world
+            .faults
+            .plan(&method, times.unwrap_or(1), chance.unwrap_or(1.0), fault),
+        Act::ClearFaults {} => world.faults.clear(),
+    }
+    Some(Value::Null)
 }
 
 #[derive(Deserialize)]
-pub(super) struct Text {
+pub(super) struct Sent {
     user: i64,
-    text: String,
-}
-
-pub(super) async fn text(State(shared): State<Arc<Shared>>, Json(Text { user, text }): Json<Text>) {
-    shared.change(|world| world.send_text(user, &text));
-}
-
-#[derive(Deserialize)]
-pub(super) struct Press {
-    user: i64,
-    message: i64,
-    data: String,
-}
-
-pub(super) async fn press(State(shared): State<Arc<Shared>>, Json(press): Json<Press>) {
-    shared.change(|world| world.press(press.user, Some(press.message), &press.data));
-}
-
-#[derive(Deserialize)]
-pub(super) struct Upload {
-    user: i64,
+    chat: Option<i64>,
     #[serde(rename = "as")]
-    send_as: String,
+    send_as: SendAs,
+    #[serde(default)]
+    caption: String,
+    reply_to: Option<i64>,
 }
 
+/// A file from the page, streamed to disk.
 pub(super) async fn file(
     State(shared): State<Arc<Shared>>,
-    Query(upload): Query<Upload>,
+    Query(sent): Query<Sent>,
     mut form: Multipart,
-) -> Result<(), StatusCode> {
-    let send_as = match upload.send_as.as_str() {
-        "video" => SendAs::Video,
-        "animation" => SendAs::Animation,
-        "video_note" => SendAs::VideoNote,
-        _ => SendAs::Document,
-    };
-    while let Ok(Some(mut field)) = form.next_field().await {
-        let name = field.file_name().unwrap_or("file").to_owned();
-        let path = shared.read(World::new_path);
-        let mut file = tokio::fs::File::create(&path)
-            .await
-            .map_err(|_| StatusCode::INSUFFICIENT_STORAGE)?;
+) -> Result<Json<Value>, StatusCode> {
+    let disk = |_| StatusCode::INSUFFICIENT_STORAGE;
+    let folder = shared.read(|world| world.data_dir.clone());
+    let mut ids = Vec::new();
+    while let Some(mut field) = form.next_field().await.map_err(|_| StatusCode::BAD_REQUEST)? {
+        let name = field.file_name().map(str::to_owned);
+        let (file, path) = files::create(&folder).map_err(disk)?;
+        let mut file = tokio::fs::File::from_std(file);
+        let (mut size_bytes, mut digest) = (0, Digest::default());
         while let Some(chunk) = field.chunk().await.map_err(|_| StatusCode::BAD_REQUEST)? {
-            file.write_all(&chunk)
-                .await
-                .map_err(|_| StatusCode::INSUFFICIENT_STORAGE)?;
+            size_bytes += chunk.len() as u64;
+            if size_bytes > FILE_BYTES_MAX {
+                return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            digest.add(&chunk);
+            file.write_all(&chunk).await.map_err(disk)?;
         }
-        file.flush().await.map_err(|_| StatusCode::INSUFFICIENT_STORAGE)?;
-        shared
-            .change(|world| world.send_file(upload.user, &path, &name, send_as))
-            .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        file.flush().await.map_err(disk)?;
+        let upload = Upload {
+            path,
+            name,
+            size_bytes,
+            digest: digest.finish(),
+        };
+        let draft = Message {
+            from: sent.user,
+            text: sent.caption.clone(),
+            reply_to: sent.reply_to,
+            ..Message::default()
+        };
+        let said = shared.change(|world| send(world, sent.chat.unwrap_or(sent.user), upload, sent.send_as, draft));
+        ids.push(said.map_err(disk)?.ok_or(StatusCode::NOT_FOUND)?);
     }
-    Ok(())
+    Ok(Json(json!({ "ok": true, "result": ids })))
 }
 
-/// A file for `<video>`, with one range (RFC 9110, section 14.2): players seek by it.
+/// A person's file takes its place in a chat. `None` where there is no such chat or person.
+pub(super) fn send(
+    world: &mut World,
+    chat: i64,
+    upload: Upload,
+    send_as: SendAs,
+    draft: Message,
+) -> std::io::Result<Option<i64>> {
+    let stored = announced(&upload.path, upload.name.as_deref(), send_as.kind());
+    let file_id = world.adopt(upload, stored)?;
+    let Some(shown) = world.showing(&file_id) else {
+        return Ok(None);
+    };
+    let draft = Message {
+        from: draft.from,
+        text: draft.text,
+        reply_to: draft.reply_to,
+        ..shown
+    };
+    Ok(world.say(chat, draft))
+}
+
+/// A file for the page. Only sound and pictures are shown; all else is a download, whatever its name says.
 pub(super) async fn media(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
     Path(file_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, StatusCode> {
     let stored = shared
         .read(|world| world.files.get(&file_id).cloned())
         .ok_or(StatusCode::NOT_FOUND)?;
-    let mut file = tokio::fs::File::open(&stored.path)
-        .await
-        .map_err(|_| StatusCode::NOT_FOUND)?;
-    let range = headers
-        .get(header::RANGE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.strip_prefix("bytes="))
-        .and_then(|text| text.split_once('-'))
-        .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().unwrap_or(stored.size - 1))));
-    let (from, to, status) = match range {
-        Some((from, to)) if from < stored.size => (from, to.min(stored.size - 1), StatusCode::PARTIAL_CONTENT),
-        Some(_) => return Err(StatusCode::RANGE_NOT_SATISFIABLE),
-        None => (0, stored.size.saturating_sub(1), StatusCode::OK),
+    let mut response = server::serve(&stored, &headers, None, &cut).await?;
+    let shown = ["video/", "audio/", "image/jpeg", "image/png", "image/gif"];
+    let mime = if shown.iter().any(|kind| stored.mime.starts_with(kind)) {
+        stored.mime.as_str()
+    } else {
+        "application/octet-stream"
     };
-    file.seek(SeekFrom::Start(from))
-        .await
-        .map_err(|_| StatusCode::NOT_FOUND)?;
-    let length = (to + 1).saturating_sub(from).min(stored.size);
-    let body = Body::from_stream(ReaderStream::new(file.take(length)));
-    let headers = [
-        (header::CONTENT_TYPE, "video/mp4".to_owned()),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-        (header::CONTENT_RANGE, format!("bytes {from}-{to}/{}", stored.size)),
-    ];
-    Ok((status, headers, body).into_response())
+    let head = response.headers_mut();
+    head.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_str(mime).map_err(|_| StatusCode::NOT_FOUND)?,
+    );
+    head.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
 }

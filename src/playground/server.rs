@@ -1,391 +1,286 @@
-//! The Bot API's methods, in the real server's words. Uploads are streamed to disk.
+//! `/bot<token>/<method>` and `/file/bot<token>/<path>`: planned faults, long polls, downloads, and the answers' frame.
 
-use std::collections::HashMap;
+use std::io::SeekFrom;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::world::{BOT_ID, Call, Fault, Message, Refusal, Shared, Stored, TOKEN, World, bad};
+use super::door::Cut;
+use super::fault::Fault;
+use super::files::Stored;
+use super::message::Poll;
+use super::methods;
+use super::params::{self, Intake, Params};
+use super::world::{Refusal, Shared, TOKEN};
 
 const UPLOAD_BYTES_MAX: u64 = 50_000_000;
-const DOWNLOAD_BYTES_MAX: u64 = 20 << 20;
-const THUMBNAIL_BYTES_MAX: u64 = 200 * 1024 - 1;
+const LOCAL_UPLOAD_BYTES_MAX: u64 = 2_097_152_000;
 const POLL_S_MAX: u64 = 50;
+const UPDATES_MAX: usize = 100;
+/// Pieces that a slow body comes in, per second.
+const PIECES_PER_S: u64 = 10;
 
-/// The parameters of a call: fields, and files that lie on disk already.
-struct Params {
-    fields: HashMap<String, Value>,
-    files: HashMap<String, (String, Stored)>,
-}
-
-impl Params {
-    fn text(&self, name: &str) -> String {
-        match self.fields.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(other) => other.to_string(),
-        }
-    }
-
-    fn number(&self, name: &str) -> i64 {
-        self.text(name).parse().unwrap_or(0)
-    }
-
-    /// An object that came as JSON or as text of it.
-    fn object(&self, name: &str) -> Value {
-        match self.fields.get(name) {
-            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
-            Some(value) => value.clone(),
-            None => Value::Null,
-        }
-    }
-}
-
-/// `/bot<token>/<method>`
 pub(super) async fn call(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
     Path((bot, method)): Path<(String, String)>,
     request: Request,
 ) -> Response {
     let method = method.to_lowercase();
     if bot.strip_prefix("bot") != Some(TOKEN) {
-        return refusal(Refusal(401, "Unauthorized".to_owned(), None));
+        params::drain(request.into_body()).await;
+        return refusal(&Refusal(401, "Unauthorized".to_owned(), None));
     }
-    let fault = shared.read(|world| world.fault(&method));
+    let fault = shared.read(|world| world.faults.due(&method));
+    let mut bytes_per_s = None;
     match &fault {
-        Some(Fault::TooManyRequests(seconds)) => {
-            let words = format!("Too Many Requests: retry after {seconds}");
-            return finish(&shared, &method, Err(Refusal(429, words, Some(*seconds))));
-        }
-        Some(Fault::ServerError) => {
-            return finish(
-                &shared,
-                &method,
-                Err(Refusal(500, "Internal Server Error".to_owned(), None)),
-            );
-        }
         Some(Fault::Stall(milliseconds)) => tokio::time::sleep(Duration::from_millis(*milliseconds)).await,
-        _ => {}
+        Some(Fault::Slow(rate)) => bytes_per_s = Some(*rate),
+        Some(Fault::Reset) => {
+            let broken = Refusal(0, "connection reset".to_owned(), None);
+            shared.change(|world| world.record(&method, Value::Null, Err(&broken)));
+            return hang_up(&cut);
+        }
+        Some(Fault::LostAnswer) | None => {}
+        Some(refusing) => {
+            params::drain(request.into_body()).await;
+            let refused = refusal_of(refusing);
+            return finish(&shared, &method, Value::Null, Err(refused));
+        }
     }
-    let params = match params_of(&shared, request).await {
+    let intake = shared.read(|world| Intake {
+        folder: world.data_dir.clone(),
+        file_bytes_max: if world.local {
+            LOCAL_UPLOAD_BYTES_MAX
+        } else {
+            UPLOAD_BYTES_MAX
+        },
+        bytes_per_s,
+    });
+    let mut params = match params::read(&intake, request).await {
         Ok(params) => params,
-        Err(refused) => return finish(&shared, &method, Err(refused)),
+        Err(refused) => return finish(&shared, &method, Value::Null, Err(refused)),
     };
-    let outcome = if method == "getupdates" {
-        get_updates(&shared, &params).await
-    } else {
-        shared.change(|world| act(world, &method, &params))
-    };
-    let response = finish(&shared, &method, outcome);
+    if method == "getupdates" {
+        return poll(&shared, &params).await;
+    }
+    let shown = params.shown();
+    let outcome = shared.change(|world| methods::call(world, &method, &mut params));
+    let response = finish(&shared, &method, shown, outcome);
     if fault == Some(Fault::LostAnswer) {
-        return broken();
+        return hang_up(&cut);
     }
     response
 }
 
-fn finish(shared: &Shared, method: &str, outcome: Result<Value, Refusal>) -> Response {
-    let status = outcome.as_ref().err().map_or(200, |refused| refused.0);
-    if method != "getupdates" {
-        let call = Call {
-            method: method.to_owned(),
-            status,
-        };
-        shared.read(|world| world.calls.push(call));
-    }
-    match outcome {
-        Ok(result) => axum::Json(json!({ "ok": true, "result": result })).into_response(),
-        Err(refused) => refusal(refused),
+fn refusal_of(fault: &Fault) -> Refusal {
+    match fault {
+        Fault::TooManyRequests(after_s) => {
+            let words = format!("Too Many Requests: retry after {after_s}");
+            Refusal(429, words, Some(*after_s))
+        }
+        Fault::Conflict => conflict(),
+        Fault::NotFound => Refusal(404, "Not Found".to_owned(), None),
+        Fault::Refuse(status, words) => Refusal(*status, words.clone(), None),
+        _ => Refusal(500, "Internal Server Error".to_owned(), None),
     }
 }
 
-fn refusal(Refusal(code, description, retry_after): Refusal) -> Response {
-    let mut body = json!({ "ok": false, "error_code": code, "description": description });
-    if let Some(seconds) = retry_after {
-        body["parameters"] = json!({ "retry_after": seconds });
+fn conflict() -> Refusal {
+    let words = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running";
+    Refusal(409, words.to_owned(), None)
+}
+
+/// Nothing of the answer reaches the client.
+fn hang_up(cut: &Cut) -> Response {
+    cut.0.cancel();
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
+}
+
+fn finish(shared: &Shared, method: &str, shown: Value, outcome: Result<Value, Refusal>) -> Response {
+    shared.change(|world| world.record(method, shown, outcome.as_ref().map(|_| ())));
+    answer(outcome)
+}
+
+fn answer(outcome: Result<Value, Refusal>) -> Response {
+    match outcome {
+        Ok(result) => axum::Json(json!({ "ok": true, "result": result })).into_response(),
+        Err(refused) => refusal(&refused),
     }
-    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
+}
+
+fn refusal(Refusal(code, description, retry_after): &Refusal) -> Response {
+    let mut body = json!({ "ok": false, "error_code": code, "description": description });
+    if let Some(after_s) = retry_after {
+        body["parameters"] = json!({ "retry_after": after_s });
+    }
+    let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::BAD_REQUEST);
     (status, axum::Json(body)).into_response()
 }
 
-/// An answer that breaks off: its body fails after the headers went out.
-fn broken() -> Response {
-    let pieces = futures::stream::iter([Ok("{\"ok\":".to_owned()), Err(std::io::Error::other("reset"))]);
-    Response::new(Body::from_stream(pieces))
-}
-
-async fn params_of(shared: &Shared, request: Request) -> Result<Params, Refusal> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let mut params = Params {
-        fields: HashMap::new(),
-        files: HashMap::new(),
-    };
-    if !kind.starts_with("multipart/") {
-        let bytes = axum::body::to_bytes(request.into_body(), 1 << 20)
-            .await
-            .map_err(|_| bad("body"))?;
-        if let Ok(Value::Object(fields)) = serde_json::from_slice(&bytes) {
-            params.fields = fields.into_iter().collect();
-        }
-        return Ok(params);
-    }
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|_| bad("multipart"))?;
-    while let Some(field) = form.next_field().await.map_err(|_| bad("multipart"))? {
-        let name = field.name().unwrap_or_default().to_owned();
-        if field.file_name().is_some() {
-            let kept = keep(shared, field).await?;
-            params.files.insert(name, kept);
-        } else {
-            let text = field.text().await.map_err(|_| bad("multipart"))?;
-            params.fields.insert(name, Value::String(text));
-        }
-    }
-    Ok(params)
-}
-
-async fn keep(shared: &Shared, mut field: Field<'_>) -> Result<(String, Stored), Refusal> {
-    let disk = |_| Refusal(500, "Internal Server Error".to_owned(), None);
-    let path = shared.read(World::new_path);
-    let mut file = tokio::fs::File::create(&path).await.map_err(disk)?;
-    let mut size = 0;
-    while let Some(chunk) = field.chunk().await.map_err(|_| bad("multipart"))? {
-        size += chunk.len() as u64;
-        if size > UPLOAD_BYTES_MAX {
-            return Err(Refusal(413, "Request Entity Too Large".to_owned(), None));
-        }
-        file.write_all(&chunk).await.map_err(disk)?;
-    }
-    file.flush().await.map_err(disk)?;
-    shared.change(|world| world.keep(&path)).map_err(disk)
-}
-
 /// Long polling: an offset confirms all before it; a second poller turns the first away.
-async fn get_updates(shared: &Shared, params: &Params) -> Result<Value, Refusal> {
+async fn poll(shared: &Shared, params: &Params) -> Response {
     let offset = params.number("offset");
     let timeout_s = params.number("timeout").unsigned_abs().min(POLL_S_MAX);
+    let limit = match usize::try_from(params.number("limit")) {
+        Ok(limit @ 1..=UPDATES_MAX) => limit,
+        _ => UPDATES_MAX,
+    };
     let turn = shared.read(|world| {
         world.polling += 1;
-        world
-            .updates
-            .retain(|update| update["update_id"].as_i64().unwrap_or(0) >= offset);
+        world.confirm(offset);
+        if let Value::Array(kinds) = params.object("allowed_updates") {
+            world.allowed = kinds
+                .iter()
+                .filter_map(|kind| Some(kind.as_str()?.to_owned()))
+                .collect();
+        }
         world.polling
     });
+    shared.changed.notify_waiters();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_s);
-    loop {
+    let outcome = loop {
         let changed = shared.changed.notified();
-        let (updates, mine) = shared.read(|world| {
-            (
-                world.updates.iter().take(100).cloned().collect::<Vec<_>>(),
-                world.polling == turn,
-            )
-        });
+        let (updates, mine) = shared.read(|world| (world.pending(limit), world.polling == turn));
         if !mine {
-            let words =
-                "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running";
-            return Err(Refusal(409, words.to_owned(), None));
+            break Err(conflict());
         }
         if !updates.is_empty() {
-            return Ok(Value::Array(updates));
+            break Ok(updates);
         }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return Ok(json!([]));
-        }
-    }
-}
-
-fn act(world: &mut World, method: &str, params: &Params) -> Result<Value, Refusal> {
-    let chat = params.number("chat_id");
-    match method {
-        "getme" => Ok(json!({
-            "id": BOT_ID, "is_bot": true, "first_name": "kadr", "username": "kadr_bot", "can_join_groups": true,
-            "can_read_all_group_messages": false, "supports_inline_queries": false, "has_main_web_app": false,
-            "can_connect_to_business": false,
-        })),
-        "getwebhookinfo" => Ok(json!({ "url": "", "has_custom_certificate": false, "pending_update_count": 0 })),
-        "deletewebhook" | "setmycommands" | "sendchataction" | "logout" | "close" => Ok(json!(true)),
-        "sendmessage" => {
-            let draft = text_draft(params)?;
-            world.post(chat, draft)
-        }
-        "editmessagetext" => {
-            let draft = text_draft(params)?;
-            world.edit(chat, params.number("message_id"), draft)
-        }
-        "editmessagemedia" => {
-            let media = params.object("media");
-            let kind = media["type"].as_str().unwrap_or_default().to_owned();
-            let draft = media_draft(world, params, &kind, &media)?;
-            world.edit(chat, params.number("message_id"), draft)
-        }
-        "sendvideo" | "sendaudio" | "sendanimation" | "senddocument" | "sendvideonote" | "sendvoice" => {
-            let kind = match method {
-                "sendvideonote" => "video_note",
-                other => &other["send".len()..],
-            };
-            let mut media = json!({ "media": params.text(kind) });
-            for name in ["width", "height", "duration"] {
-                media[name] = json!(params.number(name));
-            }
-            media["caption"] = json!(params.text("caption"));
-            if params.files.contains_key(kind) {
-                media["media"] = json!(format!("attach://{kind}"));
-            }
-            if params.files.contains_key("thumbnail") {
-                media["thumbnail"] = json!("attach://thumbnail");
-            }
-            let draft = media_draft(world, params, kind, &media)?;
-            world.post(chat, draft)
-        }
-        "deletemessage" => {
-            world.delete(chat, params.number("message_id"));
-            Ok(json!(true))
-        }
-        "answercallbackquery" => world.answer_query(&params.text("callback_query_id"), &params.text("text")),
-        "getfile" => get_file(world, &params.text("file_id")),
-        _ => Err(Refusal(404, "Not Found".to_owned(), None)),
-    }
-}
-
-fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
-    let stored = world
-        .files
-        .get(file_id)
-        .ok_or_else(|| bad("wrong file_id or the file is temporarily unavailable"))?;
-    if stored.size > DOWNLOAD_BYTES_MAX {
-        return Err(bad("file is too big"));
-    }
-    Ok(json!({
-        "file_id": file_id,
-        "file_unique_id": stored.unique,
-        "file_size": stored.size,
-        "file_path": format!("files/{file_id}"),
-    }))
-}
-
-fn text_draft(params: &Params) -> Result<Message, Refusal> {
-    let text = params.text("text");
-    match text.chars().count() {
-        0 => Err(bad("message text is empty")),
-        1..=4096 => Ok(Message {
-            text,
-            buttons: buttons_of(params)?,
-            ..empty()
-        }),
-        _ => Err(bad("message is too long")),
-    }
-}
-
-fn media_draft(world: &mut World, params: &Params, kind: &str, media: &Value) -> Result<Message, Refusal> {
-    let reference = media["media"].as_str().unwrap_or_default();
-    let (file_id, stored) = match reference.strip_prefix("attach://") {
-        Some(part) => params
-            .files
-            .get(part)
-            .cloned()
-            .ok_or_else(|| bad("file must be non-empty"))?,
-        None => {
-            let stored = world.files.get(reference).cloned();
-            (
-                reference.to_owned(),
-                stored.ok_or_else(|| bad("wrong file identifier/HTTP URL specified"))?,
-            )
+            break Ok(Vec::new());
         }
     };
-    if media["caption"].as_str().unwrap_or_default().chars().count() > 1024 {
-        return Err(bad("message caption is too long"));
-    }
-    let thumbnail = media["thumbnail"]
-        .as_str()
-        .and_then(|name| params.files.get(name.strip_prefix("attach://")?));
-    if thumbnail.is_some_and(|(_, stored)| stored.size > THUMBNAIL_BYTES_MAX) {
-        return Err(bad("PHOTO_INVALID_DIMENSIONS"));
-    }
-    let number = |name: &str| media[name].as_u64().unwrap_or(0);
-    Ok(Message {
-        text: media["caption"].as_str().unwrap_or_default().to_owned(),
-        media: Some(kind.to_owned()),
-        path: Some(stored.path),
-        file: Some(file_id),
-        width: number("width"),
-        height: number("height"),
-        duration: number("duration"),
-        size: stored.size,
-        thumbnail: thumbnail.is_some(),
-        buttons: buttons_of(params)?,
-        ..empty()
-    })
+    let poll = Poll {
+        offset,
+        given: outcome
+            .iter()
+            .flatten()
+            .filter_map(|update| update["update_id"].as_i64())
+            .collect(),
+        status: outcome.as_ref().err().map_or(200, |refused| refused.0),
+    };
+    shared.read(|world| world.record_poll(poll));
+    answer(outcome.map(Value::Array))
 }
 
-fn buttons_of(params: &Params) -> Result<Vec<Vec<(String, String)>>, Refusal> {
-    let markup = params.object("reply_markup");
-    let mut rows = Vec::new();
-    for row in markup["inline_keyboard"].as_array().into_iter().flatten() {
-        let mut buttons = Vec::new();
-        for button in row.as_array().into_iter().flatten() {
-            let word = |name: &str| button[name].as_str().unwrap_or_default().to_owned();
-            if !(1..=64).contains(&word("callback_data").len()) {
-                return Err(bad("BUTTON_DATA_INVALID"));
-            }
-            buttons.push((word("text"), word("callback_data")));
-        }
-        rows.push(buttons);
-    }
-    Ok(rows)
-}
-
-fn empty() -> Message {
-    Message {
-        id: 0,
-        from_bot: true,
-        text: String::new(),
-        media: None,
-        path: None,
-        file: None,
-        width: 0,
-        height: 0,
-        duration: 0,
-        name: None,
-        size: 0,
-        thumbnail: false,
-        buttons: Vec::new(),
-        edits: 0,
-    }
-}
-
-/// `/file/bot<token>/<path>`
-pub(super) async fn download(State(shared): State<Arc<Shared>>, Path((bot, path)): Path<(String, String)>) -> Response {
-    let file_id = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let (stored, fault) = shared.read(|world| (world.files.get(&file_id).cloned(), world.fault("download")));
+/// A file of the bot's, by the path that `getFile` gave.
+pub(super) async fn download(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    Path((bot, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let file_id = name.split('.').next().unwrap_or_default();
+    let (stored, fault) = shared.read(|world| (world.files.get(file_id).cloned(), world.faults.due("download")));
     let (Some(stored), Some(TOKEN)) = (stored, bot.strip_prefix("bot")) else {
-        return refusal(Refusal(404, "Not Found".to_owned(), None));
+        return refusal(&Refusal(404, "Not Found".to_owned(), None));
     };
-    let Ok(file) = tokio::fs::File::open(&stored.path).await else {
-        return refusal(Refusal(404, "Not Found".to_owned(), None));
-    };
-    let body = match fault {
-        Some(Fault::Slow(bytes_a_second)) => {
-            let block = usize::try_from(bytes_a_second / 10).unwrap_or(1).max(1);
-            Body::from_stream(ReaderStream::with_capacity(file, block).then(|chunk| async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                chunk
-            }))
+    match &fault {
+        Some(Fault::Reset | Fault::LostAnswer) => return hang_up(&cut),
+        Some(Fault::Stall(_) | Fault::Slow(_) | Fault::ShortRead(_)) | None => {}
+        Some(refusing) => return refusal(&refusal_of(refusing)),
+    }
+    match serve(&stored, &headers, fault.as_ref(), &cut).await {
+        Ok(response) => response,
+        Err(status) => refusal(&Refusal(status.as_u16(), "Not Found".to_owned(), None)),
+    }
+}
+
+/// A file's bytes, or one range of them (RFC 9110, section 14.2): players seek by it.
+pub(super) async fn serve(
+    stored: &Stored,
+    headers: &HeaderMap,
+    fault: Option<&Fault>,
+    cut: &Cut,
+) -> Result<Response, StatusCode> {
+    let size = stored.size;
+    let wanted = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(range);
+    let (from, to, status) = match wanted {
+        None => (0, size, StatusCode::OK),
+        Some((Some(from), to)) if from < size => {
+            let to = to.map_or(size, |last| last.saturating_add(1).min(size));
+            (from, to.max(from), StatusCode::PARTIAL_CONTENT)
         }
-        _ => Body::from_stream(ReaderStream::new(file)),
+        Some((None, Some(last))) if last > 0 => (size.saturating_sub(last), size, StatusCode::PARTIAL_CONTENT),
+        Some(_) => return Err(StatusCode::RANGE_NOT_SATISFIABLE),
     };
-    ([(header::CONTENT_LENGTH, stored.size.to_string())], body).into_response()
+    let mut file = tokio::fs::File::open(&stored.path)
+        .await
+        .map_err(|_| StatusCode::NOT_FOUND)?;
+    file.seek(SeekFrom::Start(from))
+        .await
+        .map_err(|_| StatusCode::NOT_FOUND)?;
+    let block = match fault {
+        Some(Fault::Slow(rate)) => usize::try_from(rate / PIECES_PER_S).unwrap_or(1).max(1),
+        _ => 64 << 10,
+    };
+    let body = faulty(
+        ReaderStream::with_capacity(file.take(to - from), block),
+        fault.cloned(),
+        to - from,
+        cut,
+    );
+    let mut response = Body::from_stream(body).into_response();
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCEPT_RANGES, header::HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(to - from));
+    let range = format!("bytes {from}-{}/{size}", to.saturating_sub(1));
+    if let (StatusCode::PARTIAL_CONTENT, Ok(range)) = (status, range.parse()) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+    Ok(response)
+}
+
+/// First and last byte of a `Range` header; a suffix has no first.
+fn range(header: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let (from, to) = header.strip_prefix("bytes=")?.split_once('-')?;
+    let bounds = (from.trim().parse().ok(), to.trim().parse().ok());
+    (bounds != (None, None)).then_some(bounds)
+}
+
+fn faulty(
+    body: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    fault: Option<Fault>,
+    size: u64,
+    cut: &Cut,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    let ended = cut.0.clone().cancelled_owned();
+    let cut = cut.clone();
+    body.scan((0_u64, false), move |(sent, paused), chunk| {
+        let length = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        *sent += length;
+        let pause = match fault {
+            Some(Fault::Slow(rate)) => Duration::from_millis(length * 1000 / rate.max(1)),
+            Some(Fault::Stall(milliseconds)) if !*paused && *sent * 2 >= size => {
+                *paused = true;
+                Duration::from_millis(milliseconds)
+            }
+            _ => Duration::ZERO,
+        };
+        let broken = matches!(fault, Some(Fault::ShortRead(bytes)) if *sent > bytes);
+        let cut = cut.clone();
+        async move {
+            tokio::time::sleep(pause).await;
+            if broken {
+                cut.0.cancel();
+            }
+            Some(chunk)
+        }
+    })
+    .take_until(ended)
 }
