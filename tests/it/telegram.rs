@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const LIMIT: u64 = 20 << 20;
 
-fn update(chat_kind: &str, message: Value) -> Value {
+fn update(chat_kind: &str, message: &Value) -> Value {
     let mut whole = json!({
         "message_id": 5, "date": 1,
         "chat": { "id": if chat_kind == "private" { 7 } else { -9 }, "type": chat_kind, "title": "t", "first_name": "A" },
@@ -32,8 +32,10 @@ fn reading(update: &Value) -> Option<(Sender, Intake)> {
 }
 
 #[track_caller]
-fn wants(chat_kind: &str, message: Value) -> Intake {
-    reading(&update(chat_kind, message)).expect("the update has a sender").1
+fn wants(chat_kind: &str, message: impl std::borrow::Borrow<Value>) -> Intake {
+    reading(&update(chat_kind, message.borrow()))
+        .expect("the update has a sender")
+        .1
 }
 
 fn file(mime: &str, size: u64) -> Value {
@@ -157,7 +159,7 @@ fn every_button_reads_back_and_fits_the_wire() {
 }
 
 fn pressed(data: &str) -> Option<Press> {
-    let mut update = update("private", json!({ "text": "card" }));
+    let mut update = update("private", &json!({ "text": "card" }));
     let message = update["message"].take();
     let query = json!({ "id": "q", "chat_instance": "c", "data": data, "message": message, "from": message["from"] });
     match reading(&json!({ "update_id": 1, "callback_query": query }))?.1 {

@@ -135,8 +135,10 @@ async fn a_full_queue_leaves_the_buttons_for_later() {
     bot.until_says(1, "In the queue").await;
     bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();
     bot.press(1, "c:play").await;
-    bot.until(1, |_| (calls(&bot.playground, "answercallbackquery") == 3).then_some(()))
-        .await;
+    bot.until(1, |_| {
+        (calls(&bot.playground, "answercallbackquery") == 3).then_some(())
+    })
+    .await;
     let card = bot.until_says(1, "What should I make").await;
     assert_eq!(card.buttons[0].len(), 3, "the question stays: {card:?}");
     bot.playground.send_text(1, "/cancel");
@@ -156,48 +158,38 @@ async fn cancel_forgets_an_open_question() {
     bot.stop().await;
 }
 
-/// A press of user 2 on the button of user 1's job, as a group delivers it.
-fn press_of_a_stranger(update_id: i64) -> InboxUpdate {
-    let payload = json!({ "update_id": update_id, "callback_query": {
-        "id": "q-stranger", "chat_instance": "1", "data": "x:1",
-        "from": { "id": 2, "is_bot": false, "first_name": "B", "language_code": "ru" },
-        "message": { "message_id": 2, "date": 1, "text": "In the queue",
-            "chat": { "id": 1, "type": "group", "title": "g" },
-            "from": { "id": 3, "is_bot": true, "first_name": "kadr" } },
-    }});
-    InboxUpdate {
-        update_id,
-        payload: payload.to_string(),
-    }
-}
-
 async fn store_of(bot: &Bot) -> SqliteStore {
     SqliteStore::open(&bot.folder.path().join("kadr.db")).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_press_ends_nothing() {
+async fn a_strangers_press_in_a_group_ends_nothing() {
+    const GROUP: i64 = -50;
     let mut bot = Bot::start().await;
-    bot.playground.send_file(1, &shipped_clip(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    bot.until(1, |_| (bot.files_in_work() == 1).then_some(())).await;
-    bot.stop().await;
-    let store = store_of(&bot).await;
-    store
-        .record_updates(vec![press_of_a_stranger(1_000_000)])
-        .await
+    bot.playground.add_group(GROUP, "films", &[1, 2]);
+    bot.playground
+        .send_file_in(1, GROUP, &long_clip(), SendAs::Document, "@kadr_bot")
         .unwrap();
-    drop(store);
-    bot.resume().await;
-    bot.until(1, |_| {
-        let answers = bot.playground.transcript();
-        answers
-            .iter()
-            .any(|call| call.method == "answercallbackquery" && call.status == 400)
-            .then_some(())
-    })
-    .await;
-    assert_eq!(bot.until_results(1, 1).await.len(), 1);
+    let card = bot.until_says(GROUP, "What should I make").await;
+    let pressed = |user, label: &str| bot.playground.press_on(user, GROUP, card.id, label);
+    let answered = |count| {
+        let bot = &bot;
+        bot.until(GROUP, move |_| {
+            (calls(&bot.playground, "answercallbackquery") == count).then_some(())
+        })
+    };
+    assert!(pressed(2, "c:play"));
+    answered(1).await;
+    assert_eq!(of_bot(&bot.playground.chat(GROUP)).len(), 1, "no job for a stranger");
+    assert!(pressed(1, "c:play"));
+    bot.until_says(GROUP, "Converting").await;
+    assert!(pressed(2, "x:1"));
+    answered(3).await;
+    let words = "Это может только тот, кто прислал файл.".to_owned();
+    assert_eq!(bot.playground.toasts(), [(2, words.clone()), (2, words)]);
+    assert_eq!(bot.files_in_work(), 1, "the job goes on");
+    assert!(pressed(1, "x:1"));
+    bot.until_says(GROUP, "Cancelled").await;
     bot.stop().await;
 }
 
