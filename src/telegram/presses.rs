@@ -1,5 +1,6 @@
-//! Handlers of buttons. A press is answered right after the store was asked, before messages are edited; one that cannot
-//! be fulfilled leaves its buttons where they are. One press may arrive twice as two updates: the second changes nothing.
+//! Handlers of buttons. A press is answered right after the store was asked, before messages are edited; one that
+//! comes too early for the queue leaves its buttons where they are. One press may arrive twice as two updates: the
+//! second changes nothing.
 
 use serde_json::json;
 
@@ -98,7 +99,8 @@ impl<S: Store> Talk<'_, S> {
         Ok(())
     }
 
-    /// Makes the pressed message the status message of a new job. False where there is none: the buttons stay.
+    /// Makes the pressed message the status message of a new job, or says in its place why there is none. False where
+    /// its buttons stay.
     async fn do_pressed(
         &self,
         query: &str,
@@ -107,11 +109,23 @@ impl<S: Store> Talk<'_, S> {
         preset: Preset,
     ) -> Result<bool, HandlerError> {
         let answer = self.ask(source, message, preset).await?;
-        if let Some(words) = self.refusal(&answer).await? {
-            let twice =
-                matches!(&answer, Enqueued::Duplicate { job } if job.status_message == Some(self.sender.message));
-            self.answer_press(query, Some(words.as_str()).filter(|_| !twice)).await;
-            return Ok(false);
+        let refusal = self.refusal(&answer).await?;
+        match (&answer, refusal) {
+            (_, None) => {}
+            (Enqueued::Duplicate { job }, _) if job.status_message == Some(self.sender.message) => {
+                self.answer_press(query, None).await;
+                return Ok(false);
+            }
+            // Room in the queue comes by itself: the same button works later.
+            (Enqueued::UserQueueFull { .. } | Enqueued::QueueFull { .. }, Some(words)) => {
+                self.answer_press(query, Some(&words)).await;
+                return Ok(false);
+            }
+            (_, Some(words)) => {
+                self.answer_press(query, None).await;
+                self.edit(self.sender.message, &words, None).await?;
+                return Ok(true);
+            }
         }
         self.answer_press(query, None).await;
         self.answer(answer, message, Some(self.sender.message)).await?;
