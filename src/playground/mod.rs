@@ -212,14 +212,22 @@ impl Playground {
     /// A person presses the newest button with this label or callback data. False where there is none.
     #[must_use]
     pub fn press(&self, user: i64, label: &str) -> bool {
-        self.shared.change(|world| world.press(user, user, None, label))
+        self.press_where(|world| world.press(user, user, None, label))
     }
 
     /// Any person presses a button of one message. False where there is none.
     #[must_use]
     pub fn press_on(&self, user: i64, chat: i64, message: i64, label: &str) -> bool {
-        self.shared
-            .change(|world| world.press(user, chat, Some(message), label))
+        self.press_where(|world| world.press(user, chat, Some(message), label))
+    }
+
+    /// A press that met no button changed nothing, so nobody is woken: whoever waits for the button would spin.
+    fn press_where(&self, press: impl FnOnce(&mut World) -> bool) -> bool {
+        let pressed = self.shared.read(press);
+        if pressed {
+            self.shared.change(|_| ());
+        }
+        pressed
     }
 
     /// Deletes a message as its reader would.
@@ -323,7 +331,9 @@ impl Playground {
             if let Some(value) = done(&self.chat(chat)) {
                 return Some(value);
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            // A condition that itself acts wakes this loop: the deadline counts on that way too.
+            let late = tokio::time::timeout_at(deadline, changed).await.is_err();
+            if late || tokio::time::Instant::now() >= deadline {
                 return done(&self.chat(chat));
             }
         }

@@ -528,3 +528,10 @@ async fn a_text_becomes_a_video_once_and_a_second_upload_is_counted() {
         "Bad Request: there is no text in the message to edit"
     );
 }
+
+#[tokio::test]
+async fn a_button_that_never_comes_is_waited_for_only_so_long() {
+    let (playground, _client, _folder) = start().await;
+    let pressed = |_: &[kadr::playground::Message]| playground.press(1, "no such button").then_some(());
+    assert_eq!(playground.wait(1, Duration::from_millis(200), pressed).await, None);
+}
