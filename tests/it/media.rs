@@ -47,7 +47,7 @@ fn refuse(input: &Path) -> Refusal {
 }
 
 #[test]
-fn a_playable_matroska_is_remuxed_packet_by_packet() {
+fn a_playable_matroska_is_remuxed_and_decodes_to_the_same_frames() {
     let source = playable_mkv();
     let (report, _folder) = run(&source, Preset::Play);
     assert_eq!(
