@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Exit, UsageError, check_inputs, hint_for, print_error, print_json, print_line};
+use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::{self, Caps, Control, Limits, MediaError, Preset, Progress, Report};
 
 const POLL: Duration = Duration::from_millis(100);
@@ -246,17 +246,4 @@ fn print_report(report: &Report, json: bool) -> Result<()> {
         report.duration_s,
         report.wall_s
     ))
-}
-
-fn print_failure(input: &Path, error: &MediaError, json: bool) -> Result<()> {
-    if json {
-        print_json(&json!({
-            "type": "error",
-            "input": input,
-            "message": error.to_string(),
-            "exit": Exit::of(error) as u8,
-        }))?;
-    }
-    print_error(&error.to_string(), hint_for(error));
-    Ok(())
 }

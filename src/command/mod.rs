@@ -134,6 +134,20 @@ fn print_json(line: &serde_json::Value) -> anyhow::Result<()> {
     print_line(&line.to_string())
 }
 
+/// A file that was not done: an NDJSON line where they are wanted, and the words on stderr either way.
+fn print_failure(input: &std::path::Path, error: &MediaError, json: bool) -> anyhow::Result<()> {
+    if json {
+        print_json(&serde_json::json!({
+            "type": "error",
+            "input": input,
+            "message": error.to_string(),
+            "exit": Exit::of(error) as u8,
+        }))?;
+    }
+    print_error(&error.to_string(), hint_for(error));
+    Ok(())
+}
+
 /// What helps with an engine's error; the words of the error itself already hold value and limit.
 fn hint_for(error: &MediaError) -> &'static str {
     use crate::media::Refusal as R;

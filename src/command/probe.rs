@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Exit, check_inputs, hint_for, print_error, print_json, print_line};
-use crate::media::{self, Caps, Control, Limits, MediaError, MediaInfo, Preset};
+use super::{Exit, check_inputs, print_failure, print_json, print_line};
+use crate::media::{self, Caps, Control, Limits, MediaInfo, Preset};
 
 /// Arguments of `kadr probe`
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
             Ok(info) if args.json => print_json(&as_json(input, &info)?)?,
             Ok(info) => print_words(input, &info)?,
             Err(error) => {
-                print_refusal(input, &error, args.json)?;
+                print_failure(input, &error, args.json)?;
                 exit = Exit::of(&error);
             }
         }
@@ -59,18 +59,5 @@ fn print_words(input: &Path, info: &MediaInfo) -> Result<()> {
     for preset in Preset::ALL {
         print_line(&format!("{preset}: {}", verdict(info, preset)))?;
     }
-    Ok(())
-}
-
-fn print_refusal(input: &Path, error: &MediaError, json: bool) -> Result<()> {
-    if json {
-        print_json(&json!({
-            "type": "error",
-            "input": input,
-            "message": error.to_string(),
-            "exit": Exit::of(error) as u8,
-        }))?;
-    }
-    print_error(&error.to_string(), hint_for(error));
     Ok(())
 }

@@ -13,6 +13,8 @@
 //!
 //! Times: one common start is subtracted from all streams, so the offset between sound and picture stays.
 
+mod mux;
+
 use std::fs::File;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -20,15 +22,15 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use self::mux::mux;
 use super::chain;
 use super::control::Control;
 use super::error::MediaError;
 use super::ffi::{
-    self, AudioTarget, AvError, Decoder, Encoder, Frame, FrameShape, Graph, Input, Output, Packet, StreamParams,
-    VideoTarget,
+    self, AudioTarget, AvError, Decoder, Encoder, Frame, FrameShape, Graph, Input, Packet, StreamParams, VideoTarget,
 };
 use super::info::{MediaInfo, Rational};
-use super::plan::{AudioWay, Container, Picture, Plan, VideoWay};
+use super::plan::{AudioWay, Picture, Plan, VideoWay};
 use super::preset::Limits;
 
 const PACKETS_MAX: usize = 32;
@@ -635,138 +637,6 @@ fn forward_packets(encoder: &mut Encoder, index: usize, step: i64, to: &SyncSend
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
             Err(error) => return Err(Halt::Failed(engine("encode")(error))),
         }
-    }
-}
-
-/// One stream of the output as the muxer knows it.
-struct Track {
-    input: usize,
-    output: usize,
-    time_base: Rational,
-    video: bool,
-}
-
-fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<ToMux>) -> Stage {
-    let muxer = match job.plan.container {
-        Container::Mp4 => "mp4",
-        Container::M4a => "ipod",
-    };
-    let mut output = Output::create(file, muxer).map_err(engine("open the muxer"))?;
-    let mut ready: Vec<(usize, StreamParams)> = Vec::new();
-    let mut waiting: Vec<(usize, Packet)> = Vec::new();
-    let mut ended = 0;
-    let mut empty = 0;
-    let mut tracks: Vec<Track> = Vec::new();
-    while let Some(message) = receive(job, from)? {
-        match message {
-            ToMux::Ready(index, params) => ready.push((index, params)),
-            ToMux::Packet(index, packet) if tracks.is_empty() => waiting.push((index, packet)),
-            ToMux::Packet(index, packet) => write(job, &mut output, &tracks, index, packet)?,
-            ToMux::End(index) => {
-                ended += 1;
-                // A stream that ends before it gave anything has no place in the output.
-                empty += usize::from(tracks.is_empty() && !ready.iter().any(|(one, _)| *one == index));
-            }
-        }
-        if tracks.is_empty() && !ready.is_empty() && ready.len() + empty == expected {
-            tracks = start(job, &mut output, &mut ready)?;
-            for (index, packet) in waiting.drain(..) {
-                write(job, &mut output, &tracks, index, packet)?;
-            }
-        }
-    }
-    if ended < expected {
-        return Err(Halt::Hungup);
-    }
-    if tracks.is_empty() {
-        return Err(Halt::Failed(nothing_decoded()));
-    }
-    let outcome = output.write_trailer();
-    outcome.map_err(|error| write_error(&mut output, error))?;
-    output.sync().map_err(|error| Halt::Failed(io_error(error)))?;
-    Ok(())
-}
-
-fn nothing_decoded() -> MediaError {
-    super::error::Refusal::Damaged {
-        decoded_percent: 0,
-        percent_min: super::verify::DECODED_PERCENT_MIN,
-    }
-    .into()
-}
-
-/// Adds the streams, video first, and writes the header.
-fn start(job: &Job<'_>, output: &mut Output, ready: &mut [(usize, StreamParams)]) -> Result<Vec<Track>, Halt> {
-    let video = job.plan.video.as_ref().map(|(index, _)| *index);
-    ready.sort_by_key(|(index, _)| Some(*index) != video);
-    let mut tracks = Vec::new();
-    for (input, params) in ready.iter() {
-        let is_video = Some(*input) == video;
-        let copied = match (&job.plan.video, &job.plan.audio) {
-            (Some((_, VideoWay::Copy)), _) if is_video => true,
-            (_, Some((_, AudioWay::Copy))) => !is_video,
-            _ => false,
-        };
-        let index = output.add(params, copied).map_err(engine("add a stream"))?;
-        tracks.push(Track {
-            input: *input,
-            output: index,
-            time_base: params.time_base,
-            video: is_video,
-        });
-    }
-    let outcome = output.write_header();
-    outcome.map_err(|error| write_error(output, error))?;
-    Ok(tracks)
-}
-
-fn write(job: &Job<'_>, output: &mut Output, tracks: &[Track], index: usize, mut packet: Packet) -> Stage {
-    let Some(track) = tracks.iter().find(|track| track.input == index) else {
-        return Ok(());
-    };
-    let end = packet.pts().unwrap_or(0) + packet.duration();
-    let end_us = track.time_base.rescale(end, Rational::MICROS);
-    if end_us > i64::try_from(job.limits.duration_max.as_micros()).unwrap_or(i64::MAX) {
-        return Err(Halt::Failed(
-            super::error::Refusal::TooLong {
-                duration_s: end_us.unsigned_abs() / 1_000_000,
-                limit_s: job.limits.duration_max.as_secs(),
-            }
-            .into(),
-        ));
-    }
-    let gauge = job.control.gauge();
-    gauge.count_bytes(packet.size());
-    gauge.reach(u64::try_from(end_us).unwrap_or(0));
-    if track.video {
-        gauge.count_frame();
-        job.tally.video_out.fetch_add(1, Relaxed);
-    } else {
-        job.tally.audio_out.fetch_add(1, Relaxed);
-    }
-    job.tally.out_end_us.fetch_max(end_us, Relaxed);
-    packet.set_stream(track.output);
-    packet.rescale(track.time_base, output.time_base(track.output));
-    let outcome = output.write(&mut packet);
-    outcome.map_err(|error| write_error(output, error))
-}
-
-/// The cause is what the disk said, where it said something.
-fn write_error(output: &mut Output, error: AvError) -> Halt {
-    Halt::Failed(match output.take_io_error() {
-        Some(source) => io_error(source),
-        None => engine("write the output")(error),
-    })
-}
-
-fn io_error(source: std::io::Error) -> MediaError {
-    use std::io::ErrorKind as Kind;
-    match source.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => MediaError::DiskFull,
-        _ => MediaError::Io {
-            doing: "write the output",
-            source,
-        },
     }
 }
 

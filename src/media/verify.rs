@@ -15,7 +15,7 @@ use super::report::Warning;
 use super::transcode::Tally;
 
 /// A source of which less can be decoded is refused.
-pub(super) const DECODED_PERCENT_MIN: u8 = 50;
+pub(in crate::media) const DECODED_PERCENT_MIN: u8 = 50;
 /// How far the end of the output may lie from the last packet that was written, microseconds: the muxer rounds to its
 /// own time base, and AAC ends on a whole frame.
 const END_SLACK_US: i64 = 150_000;
