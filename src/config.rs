@@ -150,7 +150,7 @@ impl Config {
                     pixels_max: pixels_max.unwrap_or(limits.pixels_max),
                     ..limits
                 },
-                caps: Caps::default(),
+                caps: Caps::detect(),
                 running_per_user_max: 1,
                 attempts_max: 5,
                 grace: Duration::from_secs(given.grace_s.or(file.grace_s).unwrap_or(25)),

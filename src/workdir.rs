@@ -44,7 +44,7 @@ impl Workdir {
     pub fn scratch(&self, job: JobId, preset: Preset) -> io::Result<Scratch> {
         let folder = self.root.join(job.to_string());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let extension = if preset == Preset::Audio { "m4a" } else { "mp4" };
+        let extension = preset.extension();
         Ok(Scratch {
             source: folder.join("source"),
             output: folder.join(format!("output.{extension}")),

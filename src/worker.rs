@@ -650,7 +650,7 @@ fn convert_with_thumbnail(
     let report = media::convert(
         &scratch.source,
         &scratch.output,
-        preset,
+        &preset.into(),
         &options.caps,
         &options.limits,
         control,
@@ -696,6 +696,7 @@ fn reason_of(error: MediaError) -> Reason {
         MediaError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Reason::DiskFull,
         MediaError::Canceled
         | MediaError::Device { .. }
+        | MediaError::Unfit(_)
         | MediaError::Io { .. }
         | MediaError::Engine { .. }
         | MediaError::Unverified(_) => Reason::Internal,

@@ -14,7 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
-use crate::media::{self, Caps, Control, Limits, MediaError, Preset, Progress, Report};
+use crate::media::recipe::UnknownWord;
+use crate::media::{self, Caps, Control, Limits, MediaError, Preset, Progress, Recipe, Report};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -30,15 +31,20 @@ pub struct Args {
     /// Write into this folder
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// What the output should be: play, small, audio
+    /// What the output should be: play, small, fit:SIZE, best, hevc, av1, audio, voice, note, gif, sticker, sheet
     #[arg(short, long, value_name = "P", default_value = "play")]
     preset: Preset,
+    #[command(flatten)]
+    changes: Changes,
     /// Where to convert: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Refuse pictures with more pixels
+    #[arg(long, value_name = "PIXELS", env = "KADR_PIXELS_MAX", default_value_t = Limits::default().pixels_max)]
+    pixels_max: u64,
     /// Replace files that exist
     #[arg(short, long)]
     force: bool,
@@ -47,11 +53,71 @@ pub struct Args {
     json: bool,
 }
 
+/// What is changed within the preset
+#[derive(Debug, clap::Args)]
+struct Changes {
+    /// At most so many lines
+    #[arg(long, value_name = "LINES")]
+    height: Option<u32>,
+    /// At most so many frames a second
+    #[arg(long, value_name = "RATE")]
+    fps: Option<u32>,
+    /// Only this part: FROM-TO, FROM- or -TO, each in seconds or H:M:S
+    #[arg(long, value_name = "FROM-TO", allow_hyphen_values = true)]
+    trim: Option<String>,
+    /// This audio track, counted from 1
+    #[arg(long, value_name = "N")]
+    track: Option<u32>,
+    /// The language wanted where no audio track is the default: rus, eng, …
+    #[arg(long, value_name = "CODE")]
+    lang: Option<String>,
+    /// Without sound
+    #[arg(long)]
+    mute: bool,
+    /// Turn clockwise: 90, 180 or 270
+    #[arg(long, value_name = "DEGREES", allow_hyphen_values = true)]
+    rotate: Option<String>,
+}
+
+impl Changes {
+    /// Said in the words of a recipe, so that there is one reader and one set of errors.
+    fn recipe(&self, preset: Preset) -> Result<Recipe, UnknownWord> {
+        let Self {
+            height,
+            fps,
+            trim,
+            track,
+            lang,
+            mute,
+            rotate,
+        } = self;
+        let mut recipe = Recipe::from(preset);
+        let words = [
+            height.map(|value| format!("height:{value}")),
+            fps.map(|value| format!("fps:{value}")),
+            trim.as_ref().map(|value| format!("trim:{value}")),
+            track.map(|value| format!("track:{value}")),
+            lang.as_ref().map(|value| format!("lang:{value}")),
+            mute.then(|| "mute".to_owned()),
+            rotate.as_ref().map(|value| format!("rotate:{value}")),
+        ];
+        words.into_iter().flatten().try_for_each(|word| recipe.read(&word))?;
+        Ok(recipe)
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<Exit> {
     check_inputs(&args.inputs)?;
+    let recipe = args
+        .changes
+        .recipe(args.preset)
+        .map_err(|error| UsageError::new(error.to_string(), "see `kadr convert --help`"))?;
     let caps = caps_of(&args.device)?;
     let outputs = outputs_of(args)?;
-    let limits = Limits::default();
+    let limits = Limits {
+        pixels_max: args.pixels_max,
+        ..Limits::default()
+    };
     let current = Arc::new(Mutex::new(None::<Control>));
     cancel_on_signal(&current)?;
 
@@ -59,7 +125,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     for (input, output) in args.inputs.iter().zip(&outputs) {
         let control = Control::new(args.timeout.map(Duration::from_secs));
         *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
-        match convert_one(input, output, args, &caps, &limits, &control) {
+        match convert_one(input, output, args.json, &recipe, &caps, &limits, &control) {
             Ok(report) => print_report(&report, args.json)?,
             Err(error) => {
                 print_failure(input, &error, args.json)?;
@@ -77,7 +143,8 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
 fn convert_one(
     input: &Path,
     output: &Path,
-    args: &Args,
+    json: bool,
+    recipe: &Recipe,
     caps: &Caps,
     limits: &Limits,
     control: &Control,
@@ -85,7 +152,7 @@ fn convert_one(
     let bar = (std::io::stderr().is_terminal()).then(|| new_bar(input));
     let began = Instant::now();
     thread::scope(|scope| {
-        let engine = scope.spawn(|| media::convert(input, output, args.preset, caps, limits, control));
+        let engine = scope.spawn(|| media::convert(input, output, recipe, caps, limits, control));
         let mut said = Instant::now();
         while !engine.is_finished() {
             thread::sleep(POLL);
@@ -93,7 +160,7 @@ fn convert_one(
             if let Some(bar) = &bar {
                 move_bar(bar, progress, began.elapsed());
             }
-            if args.json && said.elapsed() >= Duration::from_secs(1) {
+            if json && said.elapsed() >= Duration::from_secs(1) {
                 said = Instant::now();
                 // A closed pipe must not stop the conversion; the report at the end will say so.
                 let _ = print_json(&json!({
@@ -120,7 +187,7 @@ fn convert_one(
 /// The devices that a plan may use. This build converts on the CPU, and says so rather than pretending.
 fn caps_of(device: &str) -> Result<Caps, UsageError> {
     match device {
-        "auto" | "cpu" => Ok(Caps::default()),
+        "auto" | "cpu" => Ok(Caps::detect()),
         other if other == "cuda" || other.starts_with("cuda:") => Err(UsageError::new(
             format!("device `{other}` cannot be used: this build converts on the CPU only"),
             "use `--device auto` or `--device cpu`",
@@ -173,7 +240,7 @@ fn outputs_of(args: &Args) -> Result<Vec<PathBuf>, UsageError> {
 }
 
 fn default_output(input: &Path, out_dir: Option<&Path>, preset: Preset) -> PathBuf {
-    let extension = if preset == Preset::Audio { "m4a" } else { "mp4" };
+    let extension = preset.extension();
     let folder = out_dir.or_else(|| input.parent()).unwrap_or(Path::new("."));
     let stem = input.file_stem().unwrap_or(input.as_os_str()).to_string_lossy();
     let plain = folder.join(format!("{stem}.{extension}"));

@@ -9,13 +9,14 @@ mod logs;
 pub mod probe;
 pub mod serve;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::media::MediaError;
+use crate::media::{MediaError, Preset};
 
 /// kadr turns any video into one that plays
 #[derive(Debug, Parser)]
@@ -64,6 +65,7 @@ impl Exit {
             MediaError::TimeLimit { .. } => Self::TimeLimit,
             MediaError::Canceled => Self::Canceled,
             MediaError::Device { .. }
+            | MediaError::Unfit(_)
             | MediaError::DiskFull
             | MediaError::Io { .. }
             | MediaError::Engine { .. }
@@ -144,22 +146,30 @@ fn print_failure(input: &std::path::Path, error: &MediaError, json: bool) -> any
             "exit": Exit::of(error) as u8,
         }))?;
     }
-    print_error(&error.to_string(), hint_for(error));
+    print_error(&error.to_string(), &hint_for(error));
     Ok(())
 }
 
 /// What helps with an engine's error; the words of the error itself already hold value and limit.
-fn hint_for(error: &MediaError) -> &'static str {
+fn hint_for(error: &MediaError) -> Cow<'static, str> {
     use crate::media::Refusal as R;
-    match error {
+    let hint = match error {
         MediaError::Refused(refusal) => match refusal {
             R::NotMedia => "give a video or audio file; playlists, images and documents are not converted",
             R::NoStream { .. } => "another preset may fit this file, see `kadr probe`",
             R::Unsupported { .. } => "a newer FFmpeg may decode it, see `kadr --version`",
+            R::Incomplete => "get a complete copy of the file: the recording or the download was cut short",
+            R::NoEncoder { .. } => "install an FFmpeg with that encoder, or choose the preset `play`",
+            R::CutOutside { .. } => "name a part that begins before the end",
+            R::SizeUnreachable {
+                size_bytes_min,
+                duration_s_max,
+                ..
+            } => return unreachable_hint(*size_bytes_min, *duration_s_max).into(),
             R::Encrypted => "only a copy without protection can be converted",
             R::Damaged { .. } => "get a complete copy of the file",
             R::TooLong { .. } | R::TooLarge { .. } => "cut the file into shorter parts",
-            R::TooManyPixels { .. } => "scale the file down first",
+            R::TooManyPixels { .. } => "scale the file down first, or raise `--pixels-max`",
             R::TooManyStreams { .. } => "remux the file with fewer streams first",
             R::OverLimit { .. } => "the file asks for more than a video of its size should",
         },
@@ -168,9 +178,22 @@ fn hint_for(error: &MediaError) -> &'static str {
         MediaError::Device { .. } => "run with `--device cpu`",
         MediaError::DiskFull => "free some space, or choose another output folder",
         MediaError::Io { .. } => "check that the path exists and may be read and written",
-        MediaError::Engine { .. } | MediaError::Unverified(_) => {
+        MediaError::Unfit(_) | MediaError::Engine { .. } | MediaError::Unverified(_) => {
             "this is a fault of kadr's: please report it with the output of `kadr probe`"
         }
+    };
+    hint.into()
+}
+
+/// What can be had instead of a size that cannot.
+fn unreachable_hint(size_bytes_min: u64, duration_s_max: u64) -> String {
+    let size = Preset::Fit {
+        size_bytes: size_bytes_min.next_multiple_of(1_000),
+    };
+    if duration_s_max > 0 {
+        format!("`--preset {size}` can be had, or a part: `--trim 0-{duration_s_max}`")
+    } else {
+        format!("`--preset {size}` can be had")
     }
 }
 

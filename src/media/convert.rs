@@ -7,43 +7,63 @@ use std::time::Instant;
 
 use super::control::Control;
 use super::device::Caps;
-use super::error::MediaError;
+use super::error::{MediaError, Refusal};
+use super::ffi::Pass;
 use super::info::MediaInfo;
-use super::plan::{Plan, plan};
-use super::preset::{Limits, Preset};
+use super::limits::Limits;
+use super::plan::{AIM, Plan, Rate, plan};
+use super::preset::{Container, VideoCodec};
 use super::probe::{open_file, probe};
+use super::recipe::Recipe;
 use super::report::Report;
-use super::transcode::{Tally, transcode};
+use super::sheet;
+use super::transcode::{PassOf, Tally, transcode};
 use super::verify::{Verdict, verify};
+
+/// Attempts at a size before the last word.
+const ATTEMPTS_MAX: u32 = 5;
+/// A result this far below its size is not worth another attempt.
+const SIZE_SHARE_MIN: f64 = 0.97;
 
 /// Converts `input` to `output`: never leaves a partial file under the final name, nor beside it.
 ///
 /// # Errors
-/// See [`MediaError`]. Only [`MediaError::Device`] makes the next way of the plan be tried.
+/// See [`MediaError`]. [`MediaError::Device`] and [`MediaError::Unfit`] make the next way of the plan be tried; they
+/// come out only where there is none.
 pub fn convert(
     input: &Path,
     output: &Path,
-    preset: Preset,
+    recipe: &Recipe,
     caps: &Caps,
     limits: &Limits,
     control: &Control,
 ) -> Result<Report, MediaError> {
     let (began, cpu_began_s) = (Instant::now(), cpu_s());
     let info = probe(input, limits, control)?;
-    let ways = plan(&info, preset, caps)?;
+    let ways = plan(&info, recipe, caps)?;
     let mut last = None;
-    for way in &ways {
+    for way in ways {
         tracing::info!(plan = %way, "plan");
-        match one_way(input, output, way, &info, limits, control) {
-            Ok((tally, verdict)) => {
-                let mut report = report(input, output, way, &info, &tally, verdict);
+        let attempt = Attempt {
+            input,
+            output,
+            info: &info,
+            limits,
+            control,
+        };
+        match attempt.run(way) {
+            Ok((way, tally, verdict)) => {
+                let mut report = report(input, output, &way, &info, &tally, verdict);
+                report
+                    .reasons
+                    .extend(last.iter().map(|error| format!("not copied: {error}")));
                 report.wall_s = began.elapsed().as_secs_f64();
                 report.cpu_s = cpu_s() - cpu_began_s;
                 return Ok(report);
             }
-            Err(MediaError::Device { device, what }) => {
-                tracing::warn!(device, what, "the device failed, going on the next way");
-                last = Some(MediaError::Device { device, what });
+            Err(error @ (MediaError::Device { .. } | MediaError::Unfit(_))) => {
+                tracing::warn!(%error, "this way failed, going on the next one");
+                last = Some(error);
             }
             Err(error) => return Err(error),
         }
@@ -54,41 +74,168 @@ pub fn convert(
     }))
 }
 
-fn one_way(
-    input: &Path,
-    output: &Path,
-    way: &Plan,
-    info: &MediaInfo,
-    limits: &Limits,
-    control: &Control,
-) -> Result<(Tally, Verdict), MediaError> {
-    let (file, _) = open_file(input, limits)?;
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Removed on every early return; only `persist` makes it stay.
-    let part = tempfile::Builder::new()
-        .prefix(".kadr-")
-        .suffix(".part")
-        .tempfile_in(folder)
-        .map_err(|source| io("create the output", source))?;
-    let writer = File::options()
-        .read(true)
-        .write(true)
-        .open(part.path())
-        .map_err(|source| io("create the output", source))?;
-    let tally = transcode(way, info, file, writer, limits, control)?;
-    let verdict = verify(part.path(), way, info, &tally, limits, control)?;
-    control.check()?;
-    make_readable(part.as_file());
-    part.persist(output)
-        .map_err(|error| io("rename the output", error.error))?;
-    // The name must survive a power cut as well as the bytes do.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+/// One way of one file, as often as its size needs.
+struct Attempt<'a> {
+    input: &'a Path,
+    output: &'a Path,
+    info: &'a MediaInfo,
+    limits: &'a Limits,
+    control: &'a Control,
+}
+
+impl Attempt<'_> {
+    fn run(&self, mut way: Plan) -> Result<(Plan, Tally, Verdict), MediaError> {
+        let Some(size_max) = way.contract.size_bytes_max else {
+            return self.once(way, None);
+        };
+        let Some(Rate::Bits { .. }) = way.encode().map(|encode| encode.rate) else {
+            // A copy that turns out larger than the source was.
+            return self.once(way, None).and_then(|(way, tally, verdict)| {
+                if verdict.size_bytes > size_max {
+                    return Err(MediaError::Unfit(format!(
+                        "{} bytes are more than {size_max}",
+                        verdict.size_bytes
+                    )));
+                }
+                Ok((way, tally, verdict))
+            });
+        };
+        let statistics = tempfile::tempdir_in(self.folder()).map_err(|source| io("create a folder", source))?;
+        let file = statistics.path().join("passes");
+        self.first_pass(&way, &file)?;
+        let mut smallest = u64::MAX;
+        for attempt in 1..=ATTEMPTS_MAX {
+            let (part, tally, verdict) = self.write(&way, Some(&file))?;
+            let size = verdict.size_bytes;
+            smallest = smallest.min(size);
+            let rate_bps = match way.encode().map(|encode| encode.rate) {
+                Some(Rate::Bits { bps }) => bps,
+                _ => 0,
+            };
+            let next_bps = next_rate(rate_bps, &tally, size, size_max);
+            tracing::info!(attempt, size, size_max, rate_bps, "measured");
+            // More bits that do not make a larger file are spent on nothing.
+            let saturated = size < size_max && next_bps / 4 > tally_rate(&tally, &verdict);
+            if size <= size_max && (share(size, size_max) >= SIZE_SHARE_MIN || saturated || attempt == ATTEMPTS_MAX) {
+                self.keep(part)?;
+                return Ok((way, tally, verdict));
+            }
+            way.set_rate(next_bps);
+        }
+        Err(Refusal::SizeUnreachable {
+            size_bytes: size_max,
+            size_bytes_min: smallest,
+            duration_s: way.duration_us(self.info).map_or(0, i64::unsigned_abs) / 1_000_000,
+            duration_s_max: 0,
+        }
+        .into())
     }
-    Ok((tally, verdict))
+
+    fn once(&self, way: Plan, statistics: Option<&Path>) -> Result<(Plan, Tally, Verdict), MediaError> {
+        if way.contract.container == Container::Jpeg {
+            let verdict = sheet::draw(&way, self.info, self.open()?, self.output, self.limits, self.control)?;
+            return Ok((way, Tally::default(), verdict));
+        }
+        let (part, tally, verdict) = self.write(&way, statistics)?;
+        self.keep(part)?;
+        Ok((way, tally, verdict))
+    }
+
+    fn open(&self) -> Result<File, MediaError> {
+        open_file(self.input, self.limits).map(|(file, _)| file)
+    }
+
+    fn folder(&self) -> &Path {
+        match self.output.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// A file that is removed on every early return; only `keep` makes it stay.
+    fn part(&self) -> Result<tempfile::NamedTempFile, MediaError> {
+        tempfile::Builder::new()
+            .prefix(".kadr-")
+            .suffix(".part")
+            .tempfile_in(self.folder())
+            .map_err(|source| io("create the output", source))
+    }
+
+    fn first_pass(&self, way: &Plan, statistics: &Path) -> Result<(), MediaError> {
+        if !way.encode().is_some_and(|encode| encode.codec == VideoCodec::H264) {
+            return Ok(());
+        }
+        let pass = PassOf {
+            pass: Pass::First,
+            statistics,
+        };
+        let part = self.part()?;
+        let writer = part.reopen().map_err(|source| io("create the output", source))?;
+        transcode(
+            way,
+            self.info,
+            (self.open()?, writer),
+            Some(pass),
+            self.limits,
+            self.control,
+        )
+        .map(drop)
+    }
+
+    fn write(
+        &self,
+        way: &Plan,
+        statistics: Option<&Path>,
+    ) -> Result<(tempfile::NamedTempFile, Tally, Verdict), MediaError> {
+        let part = self.part()?;
+        let writer = part.reopen().map_err(|source| io("create the output", source))?;
+        let pass = statistics.map(|statistics| PassOf {
+            pass: Pass::Second,
+            statistics,
+        });
+        let tally = transcode(way, self.info, (self.open()?, writer), pass, self.limits, self.control)?;
+        let verdict = verify(part.path(), way, self.info, &tally, self.limits, self.control)?;
+        self.control.check()?;
+        Ok((part, tally, verdict))
+    }
+
+    fn keep(&self, part: tempfile::NamedTempFile) -> Result<(), MediaError> {
+        make_readable(part.as_file());
+        part.persist(self.output)
+            .map_err(|error| io("rename the output", error.error))?;
+        // The name must survive a power cut as well as the bytes do.
+        if let Ok(folder) = File::open(self.folder()) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn share(size: u64, size_max: u64) -> f64 {
+    size as f64 / size_max as f64
+}
+
+/// The rate that would have met the size, as measured: what is not video stays what it was.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes and rates are far below 2^53"
+)]
+fn next_rate(rate_bps: u64, tally: &Tally, size: u64, size_max: u64) -> u64 {
+    let video = tally.video_bytes.load(Relaxed).max(1) as f64;
+    let other = size as f64 - video;
+    let wanted = (size_max as f64 * AIM - other).max(size_max as f64 * 0.02);
+    // A step of ten at most: short clips answer unevenly.
+    let factor = (wanted / video).clamp(0.1, 10.0);
+    ((rate_bps as f64 * factor) as u64).max(1_000)
+}
+
+/// Bits a second that the video really took.
+fn tally_rate(tally: &Tally, verdict: &Verdict) -> u64 {
+    let duration_us = verdict.duration_us.max(1).unsigned_abs();
+    tally.video_bytes.load(Relaxed).saturating_mul(8_000_000) / duration_us
 }
 
 fn io(doing: &'static str, source: std::io::Error) -> MediaError {

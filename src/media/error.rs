@@ -25,6 +25,9 @@ pub enum MediaError {
         /// What it said.
         what: String,
     },
+    /// What was read on the way does not fit this way of the plan: the next one will do.
+    #[error("{0}")]
+    Unfit(String),
     /// No room for the output.
     #[error("disk full while writing the output")]
     DiskFull,
@@ -67,6 +70,38 @@ pub enum Refusal {
     Unsupported {
         /// The codec or feature, by libav's name.
         what: String,
+    },
+    /// The file ends before the index that makes it readable.
+    #[error("incomplete: it ends before its index (moov)")]
+    Incomplete,
+    /// This FFmpeg does not write a codec that the preset needs.
+    #[error("{codec} cannot be encoded on this machine")]
+    NoEncoder {
+        /// The codec, in words.
+        codec: String,
+    },
+    /// The part that was asked for begins after the end.
+    #[error("the part begins at {from_s} s (the file has {duration_s} s)")]
+    CutOutside {
+        /// Seconds.
+        from_s: u64,
+        /// Seconds.
+        duration_s: u64,
+    },
+    /// No watchable quality fits the size that was asked for.
+    #[error(
+        "{duration_s} s do not fit {size_bytes} bytes at a watchable quality (at least {size_bytes_min} bytes, or at \
+         most {duration_s_max} s)"
+    )]
+    SizeUnreachable {
+        /// Asked for, bytes.
+        size_bytes: u64,
+        /// The smallest that can be watched, bytes.
+        size_bytes_min: u64,
+        /// Of the source or its part, seconds.
+        duration_s: u64,
+        /// What would fit, seconds.
+        duration_s_max: u64,
     },
     /// Protected content.
     #[error("encrypted content cannot be converted")]

@@ -5,6 +5,8 @@ use std::fmt;
 use ffmpeg_next::ffi::AVRational;
 use serde::Serialize;
 
+use super::recipe::Turn;
+
 /// A fraction as libav writes time bases and rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rational {
@@ -103,6 +105,22 @@ impl Orientation {
         }
     }
 
+    /// This, and then a turn clockwise.
+    #[must_use]
+    pub fn then(self, turn: Turn) -> Self {
+        let quarter = |orientation: Self| match orientation {
+            Self::Upright => Self::Clockwise,
+            Self::Clockwise => Self::HalfTurn,
+            Self::HalfTurn => Self::CounterClockwise,
+            Self::CounterClockwise => Self::Upright,
+            Self::MirrorHorizontal => Self::AntiTranspose,
+            Self::AntiTranspose => Self::MirrorVertical,
+            Self::MirrorVertical => Self::Transpose,
+            Self::Transpose => Self::MirrorHorizontal,
+        };
+        (0..turn.degrees() / 90).fold(self, |orientation, _| quarter(orientation))
+    }
+
     /// Whether width and height change places.
     #[must_use]
     pub fn swaps_sides(self) -> bool {
@@ -185,6 +203,8 @@ pub struct Video {
     pub rgb: bool,
     /// Colour as tagged; 2 is unspecified.
     pub colour: Colour,
+    /// Whether the stream says which range it uses.
+    pub colour_range_said: bool,
     /// Whether the container says interlaced, or does not say that it is not.
     pub maybe_interlaced: bool,
     /// Whether it says interlaced.
@@ -244,6 +264,9 @@ pub struct Stream {
     pub default: bool,
     /// Whether this build offers a decoder.
     pub decodable: bool,
+    /// ISO 639-2 code, where the container says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// First presentation time, microseconds; 0 where unknown.
     pub start_us: i64,
 }
@@ -255,14 +278,78 @@ pub struct MediaInfo {
     pub container: String,
     /// Bytes.
     pub size_bytes: u64,
-    /// Microseconds, where the container says so and it can be believed.
+    /// Microseconds: what the container says where it can be believed, else measured.
     pub duration_us: Option<i64>,
+    /// Whether times may jump in the middle, as in broadcasts and on discs.
+    pub discontinuous: bool,
+    /// Whether streams were found only by looking far into the file.
+    #[serde(skip)]
+    pub late_streams: bool,
     /// All streams.
     pub streams: Vec<Stream>,
     /// The video stream to convert, as an index of `streams`.
     pub video: Option<usize>,
     /// The audio stream to convert, as an index of `streams`.
     pub audio: Option<usize>,
+}
+
+impl Video {
+    /// Codec, profile and, for H.264, level in the words of people: `H.264 High 4.0`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let codec = codec_title(&self.codec);
+        match (self.codec.as_str(), self.profile.as_str()) {
+            ("h264", profile) if self.level > 0 => {
+                format!("{codec} {profile} {:.1}", f64::from(self.level) / 10.0)
+            }
+            (_, "") => codec.to_owned(),
+            (_, profile) => format!("{codec} {profile}"),
+        }
+    }
+}
+
+impl Audio {
+    /// Codec and, for AAC, profile in the words of people: `AAC-LC`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match (self.codec.as_str(), self.profile.as_str()) {
+            ("aac", "LC") => "AAC-LC".to_owned(),
+            ("aac", profile) if !profile.is_empty() => format!("AAC {profile}"),
+            ("dts", profile) if !profile.is_empty() => profile.to_owned(),
+            (codec, _) => codec_title(codec).to_owned(),
+        }
+    }
+}
+
+/// The name that people know a codec by; libav's own where it is that.
+fn codec_title(name: &str) -> &str {
+    match name {
+        "h264" => "H.264",
+        "hevc" => "HEVC",
+        "av1" => "AV1",
+        "vp8" => "VP8",
+        "vp9" => "VP9",
+        "mpeg1video" => "MPEG-1",
+        "mpeg2video" => "MPEG-2",
+        "mpeg4" => "MPEG-4",
+        "h263" => "H.263",
+        "theora" => "Theora",
+        "cinepak" => "Cinepak",
+        "gif" => "GIF",
+        "mjpeg" => "Motion JPEG",
+        "prores" => "ProRes",
+        "aac" => "AAC",
+        "ac3" => "AC-3",
+        "eac3" => "E-AC-3",
+        "mp2" => "MP2",
+        "mp3" => "MP3",
+        "opus" => "Opus",
+        "vorbis" => "Vorbis",
+        "flac" => "FLAC",
+        "dts" => "DTS",
+        name if name.starts_with("pcm_") => "PCM",
+        name => name,
+    }
 }
 
 impl MediaInfo {
@@ -311,17 +398,26 @@ impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Video(video) => {
-                write!(f, "video {}", video.codec)?;
-                if !video.profile.is_empty() {
-                    write!(f, " {}", video.profile)?;
-                }
                 write!(
                     f,
-                    " {}x{} {} {:.2} fps",
-                    video.width, video.height, video.pixel_format, video.fps
+                    "video {} {}x{} {} {:.2} fps",
+                    video.title(),
+                    video.width,
+                    video.height,
+                    video.pixel_format,
+                    video.fps
                 )?;
-                if video.colour.is_hdr() {
-                    write!(f, " HDR")?;
+                if video.sar.num > 0 && video.sar.num != video.sar.den {
+                    write!(f, " pixels {}:{}", video.sar.num, video.sar.den)?;
+                }
+                match (video.colour.transfer, video.dolby_vision) {
+                    (_, Some(profile)) => write!(f, " Dolby Vision {profile}")?,
+                    (Colour::PQ, None) => write!(f, " HDR10")?,
+                    (Colour::HLG, None) => write!(f, " HLG")?,
+                    _ => {}
+                }
+                if video.alpha {
+                    write!(f, " transparent")?;
                 }
                 if video.orientation != Orientation::Upright {
                     write!(f, " turned ({:?})", video.orientation)?;
@@ -334,8 +430,13 @@ impl fmt::Display for Stream {
                 write!(
                     f,
                     "audio {} {} Hz {} ch",
-                    audio.codec, audio.sample_rate, audio.channels
+                    audio.title(),
+                    audio.sample_rate,
+                    audio.channels
                 )?;
+                if let Some(language) = &self.language {
+                    write!(f, " {language}")?;
+                }
             }
             Kind::Cover => write!(f, "cover {}", self.codec)?,
             Kind::Subtitle => write!(f, "subtitle {}", self.codec)?,

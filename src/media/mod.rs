@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! probe(file)  -> MediaInfo            reads the file under every safety limit (ffi::open)
-//! plan(info, preset, caps) -> [Plan]   pure; best way first, the CPU last, never empty
+//! plan(info, recipe, caps) -> [Plan]   pure; best way first, the CPU last, never empty
 //! transcode(plan, input, part)         demux | decode | filter | encode | mux on scoped threads
 //! verify(part, plan)  -> Verdict       re-opens the output: is it what was promised?
 //! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
@@ -19,11 +19,18 @@ pub mod device;
 pub mod error;
 mod ffi;
 pub mod info;
+mod jpeg;
+pub mod limits;
+mod nal;
 pub mod plan;
 pub mod preset;
 pub mod probe;
+pub mod recipe;
 pub mod report;
+mod sheet;
+mod sniff;
 pub mod thumbnail;
+mod timeline;
 mod transcode;
 mod verify;
 
@@ -32,13 +39,15 @@ pub use self::convert::convert;
 pub use self::device::Caps;
 pub use self::error::{MediaError, Refusal};
 pub use self::info::MediaInfo;
+pub use self::limits::Limits;
 pub use self::plan::{Plan, plan};
-pub use self::preset::{Limits, Preset};
+pub use self::preset::Preset;
 pub use self::probe::probe;
+pub use self::recipe::Recipe;
 pub use self::report::{Report, Warning};
 
 /// Part of the key of remembered results: raised whenever outputs change.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// The FFmpeg libraries that this process runs on.
 #[must_use]

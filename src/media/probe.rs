@@ -1,13 +1,16 @@
 //! File -> MediaInfo, under every safety limit. Refuses what cannot become a video that plays.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::{self, AvError, Input, PixelFacts, StreamFacts};
+use super::ffi::{self, AvError, Input, Patience, PixelFacts, StreamFacts};
 use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video};
-use super::preset::Limits;
+use super::limits::Limits;
+use super::sniff;
+use super::timeline::Timeline;
 
 /// Packets that are looked at for the first one of the video stream.
 const FIRST_PACKETS_MAX: usize = 400;
@@ -21,10 +24,85 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
     ffi::init();
     let (file, size_bytes) = open_file(input, limits)?;
-    let mut demuxer = Input::open(file, limits, control).map_err(|error| refuse(error, control))?;
-    let info = read_info(&mut demuxer, size_bytes, limits)?;
+    let again = |doing: &'static str| file.try_clone().map_err(|source| MediaError::Io { doing, source });
+    let mut info = match probe_with(again("open the input")?, size_bytes, Patience::Usual, limits, control) {
+        // Broadcasts and discs may bring their pictures late.
+        Ok(info) if info.discontinuous && info.video.is_none() && is_large(size_bytes) => {
+            probe_with(again("open the input")?, size_bytes, Patience::Long, limits, control)?
+        }
+        Err(MediaError::Refused(Refusal::NotMedia)) => return Err(sniff::why(&file).into()),
+        outcome => outcome?,
+    };
+    if info.duration_us.is_none() {
+        info.duration_us = measure(again("open the input")?, &info, limits, control)?;
+        check_limits(&info, limits)?;
+    }
     control.check()?;
     Ok(info)
+}
+
+/// How far the file was looked into: a second opening must find the same streams.
+pub(super) fn patience(info: &MediaInfo) -> Patience {
+    if info.late_streams {
+        Patience::Long
+    } else {
+        Patience::Usual
+    }
+}
+
+fn is_large(size_bytes: u64) -> bool {
+    size_bytes > 5_000_000
+}
+
+fn probe_with(
+    mut file: File,
+    size_bytes: u64,
+    patience: Patience,
+    limits: &Limits,
+    control: &Control,
+) -> Result<MediaInfo, MediaError> {
+    file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
+        doing: "read the input",
+        source,
+    })?;
+    let mut demuxer = Input::open_patiently(file, patience, limits, control).map_err(|error| refuse(error, control))?;
+    let mut info = read_info(&mut demuxer, size_bytes, limits)?;
+    info.late_streams = patience == Patience::Long;
+    Ok(info)
+}
+
+/// Reads to the end where the header does not say a length that can be believed; decodes nothing.
+fn measure(mut file: File, info: &MediaInfo, limits: &Limits, control: &Control) -> Result<Option<i64>, MediaError> {
+    file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
+        doing: "read the input",
+        source,
+    })?;
+    let mut demuxer =
+        Input::open_patiently(file, patience(info), limits, control).map_err(|error| refuse(error, control))?;
+    let wanted: Vec<usize> = [info.video, info.audio].into_iter().flatten().collect();
+    demuxer.keep_only(&wanted);
+    let bases: Vec<Rational> = (0..demuxer.stream_count())
+        .map(|index| demuxer.facts(index).time_base)
+        .collect();
+    let (mut first_us, mut end_us) = (i64::MAX, i64::MIN);
+    let mut timeline = info.discontinuous.then(Timeline::default);
+    // A damaged tail ends the measure as it ends the conversion.
+    while let Ok(Some(packet)) = demuxer.read() {
+        control.check()?;
+        let (Some(time), Some(base)) = (packet.pts().or(packet.dts()), bases.get(packet.stream())) else {
+            continue;
+        };
+        let (mut time_us, duration_us) = (
+            base.rescale(time, Rational::MICROS),
+            base.rescale(packet.duration(), Rational::MICROS),
+        );
+        if let (Some(timeline), Some(dts)) = (&mut timeline, packet.dts()) {
+            time_us += timeline.place(packet.stream(), base.rescale(dts, Rational::MICROS), duration_us);
+        }
+        first_us = first_us.min(time_us);
+        end_us = end_us.max(time_us.saturating_add(duration_us.max(0)));
+    }
+    Ok((end_us > first_us).then(|| end_us - first_us))
 }
 
 /// Opens an input and checks its size.
@@ -115,6 +193,8 @@ fn read_info(demuxer: &mut Input, size_bytes: u64, limits: &Limits) -> Result<Me
         container: demuxer.format_name(),
         size_bytes,
         duration_us: demuxer.duration_us().filter(|&us| believable(us, size_bytes)),
+        discontinuous: demuxer.is_discontinuous(),
+        late_streams: false,
         streams,
         video,
         audio,
@@ -212,6 +292,7 @@ fn stream_of(index: usize, facts: &StreamFacts) -> Stream {
         kind,
         default: facts.default,
         decodable: facts.decodable,
+        language: facts.language.clone(),
         start_us: facts
             .start
             .map_or(0, |start| facts.time_base.rescale(start, Rational::MICROS)),
@@ -248,6 +329,7 @@ fn video_of(facts: &StreamFacts) -> Video {
             primaries: facts.primaries,
             full_range: facts.full_range || pixel.jpeg_range,
         },
+        colour_range_said: facts.range_said || pixel.jpeg_range,
         // libav: 0 unknown, 1 progressive, 2..=5 the field orders.
         maybe_interlaced: facts.field_order != 1,
         interlaced: facts.field_order > 1,

@@ -34,6 +34,19 @@ pub enum Warning {
     Damaged {
         /// How much is missing, per cent of the frames or of the duration, at least 1.
         lost_percent: u8,
+        /// Video frames that are missing, where they could be counted.
+        #[serde(default)]
+        frames_lost: u64,
+        /// Packets and pictures that a decoder found faults in.
+        #[serde(default)]
+        decode_errors: u64,
+    },
+    /// The sound could not be decoded, so the output is silent.
+    SilentTrack,
+    /// Only the beginning is kept: the preset has a longest duration.
+    Cut {
+        /// What is kept, seconds.
+        kept_s: u64,
     },
     /// Streams of the source that are not in the output.
     Dropped {

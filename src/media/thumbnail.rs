@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::{AvError, Decoder, Encoder, Frame, Graph, Input, VideoTarget};
-use super::info::{Colour, Rational};
-use super::preset::Limits;
+use super::ffi::{AvError, Decoder, Frame, Graph, Input};
+use super::info::Rational;
+use super::jpeg;
+use super::limits::Limits;
 use super::probe::{open_file, probe, refuse};
 use super::transcode::engine;
 
@@ -48,7 +49,7 @@ pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), Med
     graph.send(Some(frame)).map_err(engine("filter the thumbnail"))?;
     graph.send(None).map_err(engine("filter the thumbnail"))?;
     let small = graph.receive().map_err(engine("filter the thumbnail"))?;
-    let bytes = encode(&small)?;
+    let bytes = jpeg::encode(&small, 4)?;
     if bytes.len() >= BYTES_MAX {
         return Err(MediaError::Unverified(format!(
             "thumbnail has {} bytes (limit {BYTES_MAX})",
@@ -83,24 +84,4 @@ fn first_frame(input: &mut Input, index: usize, limits: &Limits, control: &Contr
             Err(error) => return Err(engine("decode the thumbnail")(error)),
         }
     }
-}
-
-fn encode(frame: &Frame) -> Result<Vec<u8>, MediaError> {
-    let colour = Colour::BT709;
-    let target = VideoTarget {
-        codec: "mjpeg",
-        options: vec![("qmin", "4".to_owned()), ("qmax", "6".to_owned())],
-        frame_rate: Rational { num: 25, den: 1 },
-        gop: 1,
-        threads: 1,
-        matrix: colour.matrix,
-        transfer: colour.transfer,
-        primaries: colour.primaries,
-    };
-    let mut encoder = Encoder::open_video(&target, &frame.shape(), Rational { num: 1, den: 25 }, true)
-        .map_err(engine("open the thumbnail encoder"))?;
-    encoder.send(Some(frame)).map_err(engine("encode the thumbnail"))?;
-    encoder.send(None).map_err(engine("encode the thumbnail"))?;
-    let packet = encoder.receive().map_err(engine("encode the thumbnail"))?;
-    Ok(packet.bytes().to_vec())
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::Input;
-use super::info::{MediaInfo, Rational};
+use super::info::{MediaInfo, Orientation, Rational};
+use super::limits::Limits;
 use super::plan::Plan;
-use super::preset::Limits;
+use super::preset::{AudioCodec, Container, VideoCodec};
 use super::report::Warning;
 use super::transcode::Tally;
 
@@ -40,16 +41,19 @@ pub(super) fn verify(
     limits: &Limits,
     control: &Control,
 ) -> Result<Verdict, MediaError> {
-    let warnings = damage(plan, source, tally)?;
+    let mut warnings = damage(plan, source, tally)?;
     let wrong = |what: String| MediaError::Unverified(what);
     let mut file = File::open(output).map_err(|source| MediaError::Io {
         doing: "re-open the output",
         source,
     })?;
-    if !moov_comes_first(&mut file).map_err(|source| MediaError::Io {
-        doing: "re-read the output",
-        source,
-    })? {
+    let boxes = matches!(plan.contract.container, Container::Mp4 | Container::M4a);
+    if boxes
+        && !moov_comes_first(&mut file).map_err(|source| MediaError::Io {
+            doing: "re-read the output",
+            source,
+        })?
+    {
         return Err(wrong("moov does not come before mdat".to_owned()));
     }
     let own_limits = Limits {
@@ -58,35 +62,71 @@ pub(super) fn verify(
     };
     let info = super::probe::probe(output, &own_limits, control)
         .map_err(|error| wrong(format!("it does not open: {error}")))?;
+    if plan.audio.is_some() && tally.audio_out.load(Relaxed) == 0 {
+        warnings.push(Warning::SilentTrack);
+    }
+    check_streams(&info, plan, tally).map_err(wrong)?;
+    let read = read_through(file, &info, &own_limits, control)?;
+    check_times(&read, &info, tally).map_err(wrong)?;
+    check_video(&info, plan).map_err(wrong)?;
+    check_audio(&info, plan).map_err(wrong)?;
+    let (width, height) = displayed(&info);
+    Ok(Verdict {
+        duration_us: info.duration_us.unwrap_or(read.end_us),
+        width,
+        height,
+        size_bytes: info.size_bytes,
+        frames: read.frames,
+        warnings,
+    })
+}
+
+/// The promised container with the promised streams and no other.
+fn check_streams(info: &MediaInfo, plan: &Plan, tally: &Tally) -> Result<(), String> {
+    let container = match plan.contract.container {
+        Container::Mp4 | Container::M4a => "mov",
+        Container::Ogg => "ogg",
+        Container::WebM => "webm",
+        Container::Jpeg => "image2",
+    };
+    if !info.is_container(&[container]) {
+        return Err(format!("its container is {}, promised {container}", info.container));
+    }
     let wanted = (
         plan.video.is_some() && tally.video_out.load(Relaxed) > 0,
         tally.audio_out.load(Relaxed) > 0,
     );
-    if (info.video.is_some(), info.audio.is_some()) != wanted {
-        return Err(wrong(format!(
-            "streams are {:?}, promised {wanted:?}",
-            (info.video.is_some(), info.audio.is_some())
-        )));
+    let found = (info.video.is_some(), info.audio.is_some());
+    if found != wanted || info.streams.len() != usize::from(wanted.0) + usize::from(wanted.1) {
+        return Err(format!(
+            "{} streams, video and sound are {found:?}, promised {wanted:?}",
+            info.streams.len()
+        ));
     }
-    let (frames, end_us) = read_through(file, &info, &own_limits, control)?;
+    Ok(())
+}
+
+/// Every frame is there, nothing starts late, nothing ends early.
+fn check_times(read: &Contents, info: &MediaInfo, tally: &Tally) -> Result<(), String> {
     let written = tally.video_out.load(Relaxed);
-    if wanted.0 && frames != written {
-        return Err(wrong(format!("{frames} frames, {written} were written")));
+    if info.video.is_some() && read.frames != written {
+        return Err(format!("{} frames, {written} were written", read.frames));
     }
+    let slack_us = END_SLACK_US + frame_us(info);
     let promised_us = tally.out_end_us.load(Relaxed);
-    if (end_us - promised_us).abs() > END_SLACK_US + frame_us(&info) {
-        return Err(wrong(format!("it ends at {end_us} us, promised {promised_us} us")));
+    if (read.end_us - promised_us).abs() > slack_us {
+        return Err(format!("it ends at {} us, promised {promised_us} us", read.end_us));
     }
-    let (width, height) = displayed(&info);
-    check_video(&info, plan).map_err(wrong)?;
-    Ok(Verdict {
-        duration_us: info.duration_us.unwrap_or(end_us),
-        width,
-        height,
-        size_bytes: info.size_bytes,
-        frames,
-        warnings,
-    })
+    let (video_us, audio_us) = (tally.video_start_us.load(Relaxed), tally.audio_start_us.load(Relaxed));
+    for (what, found_us, promised_us) in [
+        ("video", read.video_start_us, video_us),
+        ("sound", read.audio_start_us, audio_us),
+    ] {
+        if found_us != i64::MAX && (found_us - promised_us).abs() > slack_us {
+            return Err(format!("{what} starts at {found_us} us, promised {promised_us} us"));
+        }
+    }
+    Ok(())
 }
 
 /// One frame: libav does not always tell the duration of the last one.
@@ -97,16 +137,65 @@ fn frame_us(info: &MediaInfo) -> i64 {
 }
 
 fn check_video(info: &MediaInfo, plan: &Plan) -> Result<(), String> {
-    let Some(video) = info.video() else { return Ok(()) };
-    if video.codec != "h264" || video.bits != 8 || !video.chroma_420 {
-        return Err(format!("video is {} {}", video.codec, video.pixel_format));
+    let (Some(video), Some(terms)) = (info.video(), plan.contract.video) else {
+        return Ok(());
+    };
+    let codec = match terms.codec {
+        VideoCodec::H264 => "h264",
+        VideoCodec::Hevc => "hevc",
+        VideoCodec::Av1 => "av1",
+        VideoCodec::Vp9 => "vp9",
+    };
+    let plays = match terms.codec {
+        VideoCodec::H264 => {
+            matches!(
+                video.profile.as_str(),
+                "Baseline" | "Constrained Baseline" | "Main" | "High"
+            ) && video.level <= 51
+        }
+        VideoCodec::Hevc | VideoCodec::Av1 => video.profile == "Main",
+        VideoCodec::Vp9 => video.profile == "Profile 0",
+    };
+    if video.codec != codec || !plays || video.bits != 8 || !video.chroma_420 {
+        return Err(format!("video is {} {}", video.title(), video.pixel_format));
     }
-    if let Some((_, super::plan::VideoWay::Encode { picture, .. })) = &plan.video
-        && (video.width, video.height) != (picture.width, picture.height)
-    {
+    if video.interlaced {
+        return Err("video is interlaced".to_owned());
+    }
+    if video.sar.num > 0 && video.sar.num != video.sar.den {
+        return Err(format!("pixels are {}:{}", video.sar.num, video.sar.den));
+    }
+    let Some(encode) = plan.encode() else { return Ok(()) };
+    let picture = &encode.picture;
+    if (video.width, video.height) != (picture.width, picture.height) {
         return Err(format!(
             "size is {}x{}, promised {}x{}",
             video.width, video.height, picture.width, picture.height
+        ));
+    }
+    if video.orientation != Orientation::Upright {
+        return Err(format!("the picture is turned ({:?})", video.orientation));
+    }
+    if video.colour != picture.colour {
+        return Err(format!("colour is {:?}, promised {:?}", video.colour, picture.colour));
+    }
+    Ok(())
+}
+
+fn check_audio(info: &MediaInfo, plan: &Plan) -> Result<(), String> {
+    let (Some(audio), Some(terms)) = (info.audio(), plan.contract.audio) else {
+        return Ok(());
+    };
+    let fits = match terms.codec {
+        AudioCodec::Aac => audio.codec == "aac" && audio.profile == "LC" && audio.sample_rate <= 48_000,
+        AudioCodec::Opus => audio.codec == "opus",
+    };
+    if !fits || audio.channels > terms.channels_max {
+        return Err(format!(
+            "sound is {} {} Hz {} ch",
+            audio.title(),
+            audio.sample_rate,
+            audio.channels
         ));
     }
     Ok(())
@@ -116,18 +205,29 @@ fn check_video(info: &MediaInfo, plan: &Plan) -> Result<(), String> {
 fn damage(plan: &Plan, source: &MediaInfo, tally: &Tally) -> Result<Vec<Warning>, Refusal> {
     let errors = tally.decode_errors.load(Relaxed);
     let packets = tally.video_packets_in.load(Relaxed);
-    let promised = source.video().map_or(0, |video| video.frames).max(packets);
-    let encoded = matches!(plan.video, Some((_, super::plan::VideoWay::Encode { .. })));
-    let got = if encoded {
+    // Of a part, only what was read can be counted.
+    let header = match plan.cut {
+        None => source.video().map_or(0, |video| video.frames),
+        Some(_) => 0,
+    };
+    let promised = header.max(packets);
+    let got = if plan.encode().is_some() {
         tally.video_decoded.load(Relaxed)
     } else {
         packets
     };
     if plan.video.is_none() || promised == 0 {
-        return Ok(Vec::new());
+        return Ok(if errors == 0 {
+            Vec::new()
+        } else {
+            vec![Warning::Damaged {
+                lost_percent: 1,
+                frames_lost: 0,
+                decode_errors: errors,
+            }]
+        });
     }
-    let short_file = packets < promised;
-    if errors == 0 && !short_file {
+    if errors == 0 && packets >= promised {
         return Ok(Vec::new());
     }
     let percent = u8::try_from((got.min(promised) * 100) / promised).unwrap_or(100);
@@ -139,6 +239,8 @@ fn damage(plan: &Plan, source: &MediaInfo, tally: &Tally) -> Result<Vec<Warning>
     }
     Ok(vec![Warning::Damaged {
         lost_percent: (100 - percent).max(1),
+        frames_lost: promised.saturating_sub(got),
+        decode_errors: errors,
     }])
 }
 
@@ -151,13 +253,17 @@ fn displayed(info: &MediaInfo) -> (u32, u32) {
     }
 }
 
-/// Reads every packet: video frames, and the end of the last packet in microseconds.
-fn read_through(
-    mut file: File,
-    info: &MediaInfo,
-    limits: &Limits,
-    control: &Control,
-) -> Result<(u64, i64), MediaError> {
+/// What reading the output to its end found.
+struct Contents {
+    frames: u64,
+    /// Microseconds; `i64::MAX` without such a stream.
+    video_start_us: i64,
+    audio_start_us: i64,
+    end_us: i64,
+}
+
+/// Reads every packet.
+fn read_through(mut file: File, info: &MediaInfo, limits: &Limits, control: &Control) -> Result<Contents, MediaError> {
     let unreadable = |error: super::ffi::AvError| MediaError::Unverified(format!("it does not read: {error}"));
     file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
         doing: "re-read the output",
@@ -167,15 +273,27 @@ fn read_through(
     let bases: Vec<Rational> = (0..demuxer.stream_count())
         .map(|index| demuxer.facts(index).time_base)
         .collect();
-    let (mut frames, mut end_us) = (0, 0);
+    let mut read = Contents {
+        frames: 0,
+        video_start_us: i64::MAX,
+        audio_start_us: i64::MAX,
+        end_us: 0,
+    };
     while let Some(packet) = demuxer.read().map_err(unreadable)? {
         control.check()?;
-        frames += u64::from(Some(packet.stream()) == info.video);
+        let video = Some(packet.stream()) == info.video;
+        read.frames += u64::from(video);
         if let (Some(pts), Some(base)) = (packet.pts(), bases.get(packet.stream())) {
-            end_us = end_us.max(base.rescale(pts + packet.duration(), Rational::MICROS));
+            let start = if video {
+                &mut read.video_start_us
+            } else {
+                &mut read.audio_start_us
+            };
+            *start = (*start).min(base.rescale(pts, Rational::MICROS));
+            read.end_us = read.end_us.max(base.rescale(pts + packet.duration(), Rational::MICROS));
         }
     }
-    Ok((frames, end_us))
+    Ok(read)
 }
 
 /// Walks the top-level boxes (ISO 14496-12, section 4.2).

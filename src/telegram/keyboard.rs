@@ -27,7 +27,7 @@ fn button(words: String, press: &Press) -> InlineKeyboardButton {
 }
 
 pub(super) fn presets(lang: Lang, press: fn(Preset) -> Press) -> InlineKeyboardMarkup {
-    InlineKeyboardMarkup::new([Preset::ALL.map(|preset| button(text::preset(lang, preset), &press(preset)))])
+    InlineKeyboardMarkup::new([Preset::OFFERED.map(|preset| button(text::preset(lang, preset), &press(preset)))])
 }
 
 pub(super) fn cancel(lang: Lang, job: JobId) -> InlineKeyboardMarkup {
@@ -40,7 +40,7 @@ pub(super) fn retry(lang: Lang, job: JobId) -> InlineKeyboardMarkup {
 
 pub(super) fn settings(lang: Lang) -> InlineKeyboardMarkup {
     let mut defaults = vec![button(text::say(lang, "settings-ask"), &Press::Default(None))];
-    defaults.extend(Preset::ALL.map(|preset| button(text::preset(lang, preset), &Press::Default(Some(preset)))));
+    defaults.extend(Preset::OFFERED.map(|preset| button(text::preset(lang, preset), &Press::Default(Some(preset)))));
     let languages = [
         ("settings-auto", None),
         ("settings-en", Some(Lang::En)),

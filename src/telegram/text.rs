@@ -233,6 +233,8 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
         Refusal::NoStream { wanted } => tell(lang, "failed-no-stream", &[("wanted", wanted.clone().into())]),
         Refusal::Unsupported { what } => tell(lang, "failed-unsupported", &[("what", what.clone().into())]),
         Refusal::Encrypted => say(lang, "failed-encrypted"),
+        Refusal::Incomplete => say(lang, "failed-incomplete"),
+        Refusal::NoEncoder { codec } => tell(lang, "failed-no-encoder", &[("what", codec.clone().into())]),
         Refusal::Damaged {
             decoded_percent,
             percent_min,
@@ -242,6 +244,36 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
             &[
                 ("percent", u32::from(*decoded_percent).into()),
                 ("min", u32::from(*percent_min).into()),
+            ],
+        ),
+        Refusal::OverLimit { what: _ } => say(lang, "failed-over-limit"),
+        over => over_limit(lang, over),
+    }
+}
+
+/// Refusals that name a value and its limit.
+fn over_limit(lang: Lang, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::CutOutside { from_s, duration_s } => tell(
+            lang,
+            "failed-cut-outside",
+            &[
+                ("value", clock_of(*from_s).into()),
+                ("limit", clock_of(*duration_s).into()),
+            ],
+        ),
+        Refusal::SizeUnreachable {
+            size_bytes,
+            size_bytes_min,
+            duration_s,
+            duration_s_max: _,
+        } => tell(
+            lang,
+            "failed-size-unreachable",
+            &[
+                ("value", clock_of(*duration_s).into()),
+                ("size", megabytes(lang, *size_bytes).into()),
+                ("min", megabytes_over(lang, *size_bytes_min).into()),
             ],
         ),
         Refusal::TooLong { duration_s, limit_s } => tell(
@@ -278,7 +310,7 @@ fn refusal(lang: Lang, refusal: &Refusal) -> String {
                 ("limit", megabytes(lang, *limit_bytes).into()),
             ],
         ),
-        Refusal::OverLimit { what: _ } => say(lang, "failed-over-limit"),
+        _ => say(lang, "failed-over-limit"),
     }
 }
 
@@ -299,13 +331,17 @@ pub fn caption(lang: Lang, parcel: &Parcel) -> String {
     let mut caption = tell(lang, key, &values);
     for warning in &parcel.warnings {
         match warning {
-            Warning::Damaged { lost_percent } => {
+            Warning::Damaged { lost_percent, .. } => {
                 let percent = ("percent", u32::from(*lost_percent).into());
                 caption.push('\n');
                 caption.push_str(&tell(lang, "warning-damaged", &[percent]));
             }
-            // The caption is one line; only missing pictures are worth a second.
-            Warning::Dropped { .. } | Warning::ToneMapped => {}
+            // The caption is one line; only what is missing is worth a second.
+            Warning::SilentTrack => {
+                caption.push('\n');
+                caption.push_str(&say(lang, "warning-silent-track"));
+            }
+            Warning::Dropped { .. } | Warning::ToneMapped | Warning::Cut { .. } => {}
         }
     }
     caption

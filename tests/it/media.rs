@@ -14,7 +14,7 @@ fn run(input: &Path, preset: Preset) -> (Report, tempfile::TempDir) {
     let report = convert(
         input,
         &output,
-        preset,
+        &preset.into(),
         &Caps::default(),
         &Limits::default(),
         &Control::new(None),
@@ -29,7 +29,7 @@ fn refuse(input: &Path) -> Refusal {
     let error = convert(
         input,
         &output,
-        Preset::Play,
+        &Preset::Play.into(),
         &Caps::default(),
         &Limits::default(),
         &Control::new(None),
@@ -193,7 +193,7 @@ fn a_picture_over_the_limit_is_refused_with_both_values() {
     let error = convert(
         &source,
         &folder.path().join("o.mp4"),
-        Preset::Play,
+        &Preset::Play.into(),
         &Caps::default(),
         &limits,
         &Control::new(None),
@@ -218,7 +218,7 @@ fn a_cancel_is_heard_and_leaves_nothing() {
     let error = convert(
         &long_clip(),
         &output,
-        Preset::Play,
+        &Preset::Play.into(),
         &Caps::default(),
         &Limits::default(),
         &control,
@@ -237,7 +237,7 @@ fn the_time_limit_is_kept_and_named() {
     let error = convert(
         &long_clip(),
         &output,
-        Preset::Play,
+        &Preset::Play.into(),
         &Caps::default(),
         &Limits::default(),
         &control,

@@ -96,7 +96,17 @@ pub(crate) fn init() {
         unsafe { ffi::av_max_alloc(ALLOC_BYTES_MAX) };
         // SAFETY: as above; the level is a plain global.
         unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+        hush_svt();
     });
+}
+
+/// SVT-AV1 writes to stderr by itself and takes no option against it but a variable of the environment.
+fn hush_svt() {
+    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
+    if alone {
+        // SAFETY: the environment may be changed while no other thread can read it, and there is no other thread.
+        unsafe { std::env::set_var("SVT_LOG", "1") };
+    }
 }
 
 /// The libraries that this process runs on.

@@ -8,7 +8,7 @@ use super::av::{AvError, Options, c_string, check, text_of};
 use super::data::{Frame, FrameShape, Packet, StreamParams};
 use super::input::{DECODERS, codec_options};
 use crate::media::info::Rational;
-use crate::media::preset::Limits;
+use crate::media::limits::Limits;
 
 struct Context(NonNull<ffi::AVCodecContext>);
 
@@ -96,11 +96,21 @@ impl Decoder {
     }
 }
 
+/// Which pass of two an encoder runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    First,
+    Second,
+}
+
 /// How to open a video encoder.
 #[derive(Clone, Debug)]
 pub(crate) struct VideoTarget {
     pub(crate) codec: &'static str,
     pub(crate) options: Vec<(&'static str, String)>,
+    /// Bits a second; `None` where the options say a quality.
+    pub(crate) bit_rate_bps: Option<u64>,
+    pub(crate) pass: Option<Pass>,
     pub(crate) frame_rate: Rational,
     pub(crate) gop: u32,
     pub(crate) threads: u32,
@@ -114,6 +124,13 @@ pub(crate) struct VideoTarget {
 pub(crate) struct AudioTarget {
     pub(crate) codec: &'static str,
     pub(crate) bit_rate_bps: u64,
+}
+
+/// Whether this FFmpeg has an encoder of this name.
+pub(crate) fn has_encoder(name: &str) -> bool {
+    let name = c_string(name);
+    // SAFETY: a terminated name; returns a static codec or null.
+    !unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) }.is_null()
 }
 
 /// Frames in, packets out.
@@ -137,6 +154,12 @@ impl Encoder {
         raw.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
         raw.framerate = target.frame_rate.into();
         raw.gop_size = target.gop as i32;
+        raw.bit_rate = target.bit_rate_bps.unwrap_or(0) as i64;
+        raw.flags |= match target.pass {
+            Some(Pass::First) => ffi::AV_CODEC_FLAG_PASS1 as i32,
+            Some(Pass::Second) => ffi::AV_CODEC_FLAG_PASS2 as i32,
+            None => 0,
+        };
         raw.color_range = if full_range {
             ffi::AVColorRange::AVCOL_RANGE_JPEG
         } else {

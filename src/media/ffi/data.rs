@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use ffmpeg_next::ffi;
 
 use super::av::{AvError, check};
-use crate::media::info::Rational;
+use crate::media::info::{Colour, Rational};
 
 /// One packet.
 pub(crate) struct Packet(pub(super) NonNull<ffi::AVPacket>);
@@ -70,6 +70,14 @@ impl Packet {
         }
         // SAFETY: libav owns `size` bytes there while the packet lives.
         unsafe { std::slice::from_raw_parts(raw.data, raw.size as usize) }
+    }
+
+    /// Whether the packet brings parameters that replace those of the stream.
+    pub(crate) fn has_new_parameters(&self) -> bool {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
+        // SAFETY: valid packet; the size may be left out.
+        let data = unsafe { ffi::av_packet_get_side_data(self.0.as_ptr(), kind, std::ptr::null_mut()) };
+        !data.is_null()
     }
 
     /// Sets the duration where there is none.
@@ -225,6 +233,39 @@ impl StreamParams {
             matrix: None,
             frame_rate: Rational { num: 0, den: 1 },
         })
+    }
+
+    pub(crate) fn is_h264(&self) -> bool {
+        // SAFETY: valid while self lives.
+        unsafe { self.raw.as_ref() }.codec_id == ffi::AVCodecID::AV_CODEC_ID_H264
+    }
+
+    /// The codec's own header.
+    pub(crate) fn extradata(&self) -> &[u8] {
+        // SAFETY: valid while self lives.
+        let raw = unsafe { self.raw.as_ref() };
+        if raw.extradata.is_null() {
+            return &[];
+        }
+        // SAFETY: libav owns `extradata_size` bytes there while the parameters live.
+        unsafe { std::slice::from_raw_parts(raw.extradata, raw.extradata_size as usize) }
+    }
+
+    /// Says the colour where the container can.
+    pub(crate) fn set_colour(&mut self, colour: Colour) {
+        // SAFETY: valid and exclusively ours.
+        let raw = unsafe { self.raw.as_mut() };
+        raw.color_range = if colour.full_range {
+            ffi::AVColorRange::AVCOL_RANGE_JPEG
+        } else {
+            ffi::AVColorRange::AVCOL_RANGE_MPEG
+        };
+        // SAFETY: the plan holds only values that libav itself named.
+        unsafe {
+            raw.color_space = std::mem::transmute::<i32, ffi::AVColorSpace>(colour.matrix);
+            raw.color_trc = std::mem::transmute::<i32, ffi::AVColorTransferCharacteristic>(colour.transfer);
+            raw.color_primaries = std::mem::transmute::<i32, ffi::AVColorPrimaries>(colour.primaries);
+        }
     }
 
     pub(super) fn copy_of(source: *const ffi::AVCodecParameters, time_base: Rational) -> Result<Self, AvError> {

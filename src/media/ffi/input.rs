@@ -3,7 +3,7 @@
 //! No name reaches libav, `protocol_whitelist=none` makes every nested open fail, the formats and codecs are lists of
 //! ours, and an option that libav did not take is an error: a mistyped limit must not pass in silence.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::fs::File;
 use std::panic::catch_unwind;
 use std::ptr::{self, NonNull};
@@ -15,14 +15,14 @@ use super::data::{Packet, StreamParams};
 use super::io::Io;
 use crate::media::Control;
 use crate::media::info::Rational;
-use crate::media::preset::Limits;
+use crate::media::limits::Limits;
 
 /// Demuxers that kadr offers. No playlist, no concat, no image sequence, no text.
-const FORMATS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,mp3,aac,wav,flac";
+const FORMATS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,apng,mp3,aac,wav,flac,amr,ac3,eac3,dts,aiff,caf,dv,ivf,h264,hevc";
 
 /// Decoders that kadr offers, by libav's name. MagicYUV (CVE-2026-8461) and the other 450 are not among them.
 pub(super) const DECODERS: &str = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,libdav1d,libaom-av1,mpeg1video,mpeg2video,mpeg4,\
-    msmpeg4v1,msmpeg4v2,msmpeg4,h263,flv,vp6,vp6f,vp6a,wmv1,wmv2,wmv3,vc1,theora,gif,mjpeg,png,prores,dnxhd,dvvideo,\
+    msmpeg4v1,msmpeg4v2,msmpeg4,h263,flv,vp6,vp6f,vp6a,wmv1,wmv2,wmv3,vc1,theora,gif,apng,mjpeg,png,prores,dnxhd,dvvideo,\
     cinepak,indeo5,svq1,svq3,rawvideo,ffv1,huffyuv,qtrle,\
     aac,aac_latm,mp1float,mp2float,mp2,mp3float,mp3,ac3,eac3,dca,truehd,opus,libopus,vorbis,flac,alac,\
     wmav1,wmav2,wmapro,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,\
@@ -39,6 +39,38 @@ pub(crate) struct Input {
 
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Input {}
+
+/// How far into a file its streams are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// 5 MB, 5 s.
+    Usual,
+    /// 50 MB, 30 s: for broadcasts and discs whose streams appear late.
+    Long,
+}
+
+impl Patience {
+    fn bytes(self) -> u32 {
+        match self {
+            Self::Usual => 5_000_000,
+            Self::Long => 50_000_000,
+        }
+    }
+
+    fn duration_us(self) -> u32 {
+        match self {
+            Self::Usual => 5_000_000,
+            Self::Long => 30_000_000,
+        }
+    }
+
+    fn packets(self) -> u32 {
+        match self {
+            Self::Usual => 500,
+            Self::Long => 5_000,
+        }
+    }
+}
 
 /// What a container says of one stream.
 #[derive(Clone, Debug)]
@@ -63,6 +95,8 @@ pub(crate) struct StreamFacts {
     pub(crate) attached_picture: bool,
     pub(crate) default: bool,
     pub(crate) full_range: bool,
+    pub(crate) range_said: bool,
+    pub(crate) language: Option<String>,
     pub(crate) matrix: i32,
     pub(crate) transfer: i32,
     pub(crate) primaries: i32,
@@ -77,6 +111,16 @@ pub(crate) struct StreamFacts {
 impl Input {
     /// Opens and probes.
     pub(crate) fn open(file: File, limits: &Limits, control: &Control) -> Result<Self, AvError> {
+        Self::open_patiently(file, Patience::Usual, limits, control)
+    }
+
+    /// As [`Input::open`], looking so far into the file for its streams.
+    pub(crate) fn open_patiently(
+        file: File,
+        patience: Patience,
+        limits: &Limits,
+        control: &Control,
+    ) -> Result<Self, AvError> {
         let io = Io::reader(file)?;
         let control = Box::new(control.clone());
         // SAFETY: allocates or returns null.
@@ -95,10 +139,10 @@ impl Input {
             ("format_whitelist", FORMATS.to_owned()),
             ("codec_whitelist", DECODERS.to_owned()),
             ("max_streams", limits.streams_max.to_string()),
-            ("probesize", "5000000".to_owned()),
+            ("probesize", patience.bytes().to_string()),
             ("formatprobesize", "1048576".to_owned()),
-            ("analyzeduration", "5000000".to_owned()),
-            ("max_probe_packets", "500".to_owned()),
+            ("analyzeduration", patience.duration_us().to_string()),
+            ("max_probe_packets", patience.packets().to_string()),
             ("skip_estimate_duration_from_pts", "0".to_owned()),
         ]);
         let mut context = owned.as_ptr();
@@ -147,6 +191,19 @@ impl Input {
     pub(crate) fn format_name(&self) -> String {
         // SAFETY: set by a successful open.
         text_of(unsafe { (*self.raw().iformat).name })
+    }
+
+    /// Whether times may jump in the middle, as in broadcasts and on discs.
+    pub(crate) fn is_discontinuous(&self) -> bool {
+        // SAFETY: set by a successful open.
+        unsafe { (*self.raw().iformat).flags & ffi::AVFMT_TS_DISCONT as c_int != 0 }
+    }
+
+    /// Goes to the last key frame at or before a time, microseconds on the container's own clock.
+    pub(crate) fn seek(&mut self, time_us: i64) -> Result<(), AvError> {
+        // SAFETY: valid context; stream -1 means the clock of microseconds.
+        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time_us, ffi::AVSEEK_FLAG_BACKWARD as c_int) })
+            .map(drop)
     }
 
     /// Microseconds, where the container says so.
@@ -218,6 +275,8 @@ impl Input {
             attached_picture: stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as c_int != 0,
             default: stream.disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0,
             full_range: params.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG,
+            range_said: params.color_range != ffi::AVColorRange::AVCOL_RANGE_UNSPECIFIED,
+            language: tag_of(stream, c"language").filter(|code| code != "und"),
             matrix: params.color_space as i32,
             transfer: params.color_trc as i32,
             primaries: params.color_primaries as i32,
@@ -302,10 +361,15 @@ fn tag_text(tag: u32) -> String {
 
 /// WebM keeps VP8/VP9 alpha in a second bit stream, announced by a tag.
 fn has_alpha_side_stream(stream: &ffi::AVStream) -> bool {
+    tag_of(stream, c"alpha_mode").is_some_and(|value| value == "1")
+}
+
+/// A tag of the container's.
+fn tag_of(stream: &ffi::AVStream, key: &CStr) -> Option<String> {
     // SAFETY: the dictionary may be null, which the call accepts.
-    let entry = unsafe { ffi::av_dict_get(stream.metadata, c"alpha_mode".as_ptr(), ptr::null(), 0) };
+    let entry = unsafe { ffi::av_dict_get(stream.metadata, key.as_ptr(), ptr::null(), 0) };
     // SAFETY: a found entry is valid until the dictionary changes.
-    !entry.is_null() && text_of(unsafe { (*entry).value }) == "1"
+    (!entry.is_null()).then(|| text_of(unsafe { (*entry).value }))
 }
 
 #[cfg(not(coded_side_data))]

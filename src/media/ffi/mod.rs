@@ -17,6 +17,7 @@
 )]
 
 mod av;
+mod bsf;
 mod codec;
 mod data;
 mod graph;
@@ -25,8 +26,9 @@ mod io;
 mod output;
 
 pub(super) use self::av::{AvError, init, versions};
-pub(super) use self::codec::{AudioTarget, Decoder, Encoder, VideoTarget};
+pub(super) use self::bsf::ColourTagger;
+pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder};
 pub(super) use self::data::{Frame, FrameShape, Packet, PixelFacts, StreamParams, pixel_facts};
 pub(super) use self::graph::Graph;
-pub(super) use self::input::{Input, StreamFacts};
+pub(super) use self::input::{Input, Patience, StreamFacts};
 pub(super) use self::output::Output;

@@ -12,10 +12,12 @@ use super::av::{AvError, Options, c_string, check};
 use super::data::{Packet, StreamParams};
 use super::io::Io;
 use crate::media::info::Rational;
+use crate::media::preset::Container;
 
 /// Packets in, a file out.
 pub(crate) struct Output {
     context: NonNull<ffi::AVFormatContext>,
+    options: &'static [(&'static str, &'static str)],
     /// Boxed: the muxer's second pass reads through it, by the address in `opaque`.
     io: Box<Io>,
     /// A reader that the muxer opened for its second pass and has not closed yet.
@@ -26,8 +28,15 @@ pub(crate) struct Output {
 unsafe impl Send for Output {}
 
 impl Output {
-    /// `muxer` is a name of ours, never derived from a file name.
-    pub(crate) fn create(file: File, muxer: &str) -> Result<Self, AvError> {
+    /// The muxer is chosen by the contract, never by a file name.
+    pub(crate) fn create(file: File, container: Container) -> Result<Self, AvError> {
+        let (muxer, options): (&str, &'static [(&'static str, &'static str)]) = match container {
+            Container::Mp4 => ("mp4", &[("movflags", "+faststart")]),
+            Container::M4a => ("ipod", &[("movflags", "+faststart")]),
+            Container::Ogg => ("ogg", &[]),
+            Container::WebM => ("webm", &[]),
+            Container::Jpeg => ("image2pipe", &[]),
+        };
         let io = Box::new(Io::writer(file)?);
         let name = c_string(muxer);
         let mut context = ptr::null_mut();
@@ -46,13 +55,14 @@ impl Output {
         raw.io_close2 = Some(on_close);
         Ok(Self {
             context,
+            options,
             io,
             readers: Vec::new(),
         })
     }
 
-    /// Adds a stream and returns its index.
-    pub(crate) fn add(&mut self, params: &StreamParams, copied: bool) -> Result<usize, AvError> {
+    /// Adds a stream and returns its index. A copied one keeps its display matrix; `tag` names the codec's flavour.
+    pub(crate) fn add(&mut self, params: &StreamParams, copied: bool, tag: Option<[u8; 4]>) -> Result<usize, AvError> {
         // SAFETY: valid context; allocates or returns null.
         let stream = unsafe { ffi::avformat_new_stream(self.context.as_ptr(), ptr::null()) };
         let Some(mut stream) = NonNull::new(stream) else {
@@ -62,9 +72,9 @@ impl Output {
         let raw = unsafe { stream.as_mut() };
         // SAFETY: both valid.
         check(unsafe { ffi::avcodec_parameters_copy(raw.codecpar, params.raw.as_ptr()) })?;
+        // SAFETY: valid; the source container's tag means nothing to this muxer.
+        unsafe { (*raw.codecpar).codec_tag = tag.map_or(0, u32::from_le_bytes) };
         if copied {
-            // SAFETY: valid; the source container's tag means nothing to this muxer.
-            unsafe { (*raw.codecpar).codec_tag = 0 };
             set_display_matrix(raw, params.matrix.as_ref())?;
         }
         raw.time_base = params.time_base.into();
@@ -76,7 +86,12 @@ impl Output {
         // The address is taken here, where self no longer moves until the trailer: see `on_open`.
         // SAFETY: valid context.
         unsafe { self.context.as_mut() }.opaque = ptr::from_mut(self).cast();
-        let mut options = Options::new(&[("movflags", "+faststart".to_owned())]);
+        let pairs: Vec<(&str, String)> = self
+            .options
+            .iter()
+            .map(|&(key, value)| (key, value.to_owned()))
+            .collect();
+        let mut options = Options::new(&pairs);
         // SAFETY: valid context, our dictionary.
         check(unsafe { ffi::avformat_write_header(self.context.as_ptr(), &raw mut options.0) })?;
         match options.leftover() {

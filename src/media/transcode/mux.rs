@@ -11,7 +11,8 @@ use super::{Halt, Job, Stage, ToMux, engine, receive};
 use crate::media::error::{MediaError, Refusal};
 use crate::media::ffi::{AvError, Output, Packet, StreamParams};
 use crate::media::info::Rational;
-use crate::media::plan::{AudioWay, Container, VideoWay};
+use crate::media::plan::{AudioWay, VideoWay};
+use crate::media::preset::VideoCodec;
 use crate::media::verify::DECODED_PERCENT_MIN;
 
 /// One stream of the output as the muxer knows it.
@@ -23,11 +24,7 @@ struct Track {
 }
 
 pub(super) fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<ToMux>) -> Stage {
-    let muxer = match job.plan.container {
-        Container::Mp4 => "mp4",
-        Container::M4a => "ipod",
-    };
-    let mut output = Output::create(file, muxer).map_err(engine("open the muxer"))?;
+    let mut output = Output::create(file, job.plan.contract.container).map_err(engine("open the muxer"))?;
     let mut ready: Vec<(usize, StreamParams)> = Vec::new();
     let mut waiting: Vec<(usize, Packet)> = Vec::new();
     let mut ended = 0;
@@ -63,6 +60,46 @@ pub(super) fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<To
     Ok(())
 }
 
+/// A first pass has no output: its packets are counted, for the gauge and the limits.
+pub(super) fn count(job: &Job<'_>, from: &Receiver<ToMux>) -> Stage {
+    let mut time_base = Rational::MICROS;
+    let mut ended = false;
+    while let Some(message) = receive(job, from)? {
+        match message {
+            ToMux::Ready(_, params) => time_base = params.time_base,
+            ToMux::Packet(_, packet) => {
+                let end = packet.pts().unwrap_or(0) + packet.duration();
+                let end_us = time_base.rescale(end, Rational::MICROS);
+                check_length(job, end_us)?;
+                job.control.gauge().reach(u64::try_from(end_us).unwrap_or(0));
+                job.tally.video_out.fetch_add(1, Relaxed);
+            }
+            ToMux::End(_) => ended = true,
+        }
+    }
+    if !ended {
+        return Err(Halt::Hungup);
+    }
+    if job.tally.video_out.load(Relaxed) == 0 {
+        return Err(Halt::Failed(nothing_decoded()));
+    }
+    Ok(())
+}
+
+/// Headers lie about durations; what is written does not.
+fn check_length(job: &Job<'_>, end_us: i64) -> Stage {
+    if end_us <= i64::try_from(job.limits.duration_max.as_micros()).unwrap_or(i64::MAX) {
+        return Ok(());
+    }
+    Err(Halt::Failed(
+        Refusal::TooLong {
+            duration_s: end_us.unsigned_abs() / 1_000_000,
+            limit_s: job.limits.duration_max.as_secs(),
+        }
+        .into(),
+    ))
+}
+
 fn nothing_decoded() -> MediaError {
     Refusal::Damaged {
         decoded_percent: 0,
@@ -79,11 +116,19 @@ fn start(job: &Job<'_>, output: &mut Output, ready: &mut [(usize, StreamParams)]
     for (input, params) in ready.iter() {
         let is_video = Some(*input) == video;
         let copied = match (&job.plan.video, &job.plan.audio) {
-            (Some((_, VideoWay::Copy)), _) if is_video => true,
+            (Some((_, VideoWay::Copy { .. })), _) if is_video => true,
             (_, Some((_, AudioWay::Copy))) => !is_video,
             _ => false,
         };
-        let index = output.add(params, copied).map_err(engine("add a stream"))?;
+        // Apple's players take HEVC by this tag alone.
+        let hevc = is_video
+            && job
+                .plan
+                .contract
+                .video
+                .is_some_and(|terms| terms.codec == VideoCodec::Hevc);
+        let tag = hevc.then_some(*b"hvc1");
+        let index = output.add(params, copied, tag).map_err(engine("add a stream"))?;
         tracks.push(Track {
             input: *input,
             output: index,
@@ -102,23 +147,22 @@ fn write(job: &Job<'_>, output: &mut Output, tracks: &[Track], index: usize, mut
     };
     let end = packet.pts().unwrap_or(0) + packet.duration();
     let end_us = track.time_base.rescale(end, Rational::MICROS);
-    if end_us > i64::try_from(job.limits.duration_max.as_micros()).unwrap_or(i64::MAX) {
-        return Err(Halt::Failed(
-            Refusal::TooLong {
-                duration_s: end_us.unsigned_abs() / 1_000_000,
-                limit_s: job.limits.duration_max.as_secs(),
-            }
-            .into(),
-        ));
-    }
+    check_length(job, end_us)?;
     let gauge = job.control.gauge();
     gauge.count_bytes(packet.size());
     gauge.reach(u64::try_from(end_us).unwrap_or(0));
+    let start_us = packet
+        .pts()
+        .map_or(i64::MAX, |pts| track.time_base.rescale(pts, Rational::MICROS));
+    job.tally.out_bytes.fetch_add(packet.size(), Relaxed);
     if track.video {
         gauge.count_frame();
         job.tally.video_out.fetch_add(1, Relaxed);
+        job.tally.video_bytes.fetch_add(packet.size(), Relaxed);
+        job.tally.video_start_us.fetch_min(start_us, Relaxed);
     } else {
         job.tally.audio_out.fetch_add(1, Relaxed);
+        job.tally.audio_start_us.fetch_min(start_us, Relaxed);
     }
     job.tally.out_end_us.fetch_max(end_us, Relaxed);
     packet.set_stream(track.output);

@@ -75,7 +75,14 @@ fn reasons() -> Vec<Reason> {
         Reason::Quarantined,
         Reason::Internal,
     ];
-    let refusals = [
+    reasons.extend(refusals().into_iter().map(|why| Reason::Refused { why }));
+    reasons
+}
+
+/// One of each.
+fn refusals() -> Vec<Refusal> {
+    let (size_bytes, limit_bytes) = ((20 << 20) + 1, 20 << 20);
+    vec![
         Refusal::NotMedia,
         Refusal::NoStream {
             wanted: "audio".to_owned(),
@@ -87,6 +94,20 @@ fn reasons() -> Vec<Reason> {
             what: "wmv3".to_owned(),
         },
         Refusal::Encrypted,
+        Refusal::Incomplete,
+        Refusal::NoEncoder {
+            codec: "AV1".to_owned(),
+        },
+        Refusal::CutOutside {
+            from_s: 75,
+            duration_s: 60,
+        },
+        Refusal::SizeUnreachable {
+            size_bytes: 1_000_000,
+            size_bytes_min: 35_000_000,
+            duration_s: 5400,
+            duration_s_max: 150,
+        },
         Refusal::Damaged {
             decoded_percent: 31,
             percent_min: 50,
@@ -108,9 +129,7 @@ fn reasons() -> Vec<Reason> {
         Refusal::OverLimit {
             what: "[mov @ 0x55] av_malloc failed".to_owned(),
         },
-    ];
-    reasons.extend(refusals.map(|why| Reason::Refused { why }));
-    reasons
+    ]
 }
 
 fn notices() -> Vec<Notice> {
@@ -176,7 +195,14 @@ fn captions(lang: Lang) -> Vec<String> {
                 warnings: if audio_copied {
                     vec![]
                 } else {
-                    vec![Warning::Damaged { lost_percent: 12 }]
+                    vec![
+                        Warning::Damaged {
+                            lost_percent: 12,
+                            frames_lost: 30,
+                            decode_errors: 4,
+                        },
+                        Warning::SilentTrack,
+                    ]
                 },
                 file_id: None,
             },
@@ -254,7 +280,7 @@ fn a_size_over_the_limit_never_reads_as_the_limit() {
 
 #[test]
 fn every_preset_has_a_button_in_both_languages() {
-    for preset in Preset::ALL {
+    for preset in Preset::OFFERED {
         let (en, ru) = (text::preset(Lang::En, preset), text::preset(Lang::Ru, preset));
         assert!(!en.contains("button-") && !ru.contains("button-"), "{en} {ru}");
         assert_ne!(en, ru);

@@ -41,6 +41,7 @@ caption-picture-encoded = { $before } → { $after } MB, picture converted in { 
 caption-sound-encoded = { $before } → { $after } MB, only the sound converted in { $took }
 caption-encoded = { $before } → { $after } MB, converted in { $took }
 warning-damaged = { $percent } % of the file was damaged and is missing.
+warning-silent-track = The sound could not be read; the video is silent.
 failed-not-media = This is not a video or a sound file that I know.
 failed-no-stream = This file has nothing in it for that: no { $wanted ->
     [audio] sound
@@ -48,6 +49,10 @@ failed-no-stream = This file has nothing in it for that: no { $wanted ->
 }.
 failed-unsupported = I cannot read this kind of video ({ $what }).
 failed-encrypted = This video is protected against copying; I cannot convert it.
+failed-incomplete = The file was cut short: its index, which comes last, is missing. Please send a complete copy.
+failed-no-encoder = I cannot make { $what } here. “▶️ Play” works.
+failed-cut-outside = The part begins at { $value }, but the video lasts { $limit }.
+failed-size-unreachable = { $value } of video do not fit into { $size } MB and still look like something. From { $min } MB on it works.
 failed-damaged = The file is too damaged: only { $percent } % can be read, and { $min } % is needed. Please send a complete copy.
 failed-too-long = The video lasts { $value }; the limit is { $limit }.
 failed-too-many-pixels = The picture is { $width }×{ $height } ({ $value } megapixels); the limit is { $limit } megapixels.

@@ -42,6 +42,7 @@ caption-picture-encoded = { $before } → { $after } МБ, картинка ск
 caption-sound-encoded = { $before } → { $after } МБ, сконвертирован только звук за { $took }
 caption-encoded = { $before } → { $after } МБ, сделано за { $took }
 warning-damaged = { $percent } % файла повреждено и потеряно.
+warning-silent-track = Звук прочитать не удалось, видео без звука.
 failed-not-media = Это не видео и не звук, который я знаю.
 failed-no-stream = Для этого в файле ничего нет: { $wanted ->
     [audio] нет звука
@@ -49,6 +50,10 @@ failed-no-stream = Для этого в файле ничего нет: { $wante
 }.
 failed-unsupported = Такое видео я прочитать не могу ({ $what }).
 failed-encrypted = Видео защищено от копирования, сконвертировать его нельзя.
+failed-incomplete = Файл оборван: в нём нет указателя, который идёт последним. Пришлите целую копию.
+failed-no-encoder = { $what } я здесь сделать не могу. «▶️ Видео» сработает.
+failed-cut-outside = Отрывок начинается с { $value }, а видео длится { $limit }.
+failed-size-unreachable = { $value } видео не уместить в { $size } МБ так, чтобы было что смотреть. От { $min } МБ уже получится.
 failed-damaged = Файл слишком повреждён: читается { $percent } %, а нужно { $min } %. Пришлите целую копию.
 failed-too-long = Видео длится { $value }, предел { $limit }.
 failed-too-many-pixels = Размер кадра { $width }×{ $height } ({ $value } Мп), предел { $limit } Мп.

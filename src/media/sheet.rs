@@ -1,0 +1,199 @@
+//! The contact sheet: 16 pictures from all over a video on one JPEG.
+//!
+//! Each picture is the first one at or after its time; the demuxer goes to the key frame before it, so the cost is that
+//! of 16 stretches from a key frame, whatever the length of the video.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use super::chain;
+use super::control::Control;
+use super::error::{MediaError, Refusal};
+use super::ffi::{self, AvError, Decoder, Frame, Graph, Input, StreamParams};
+use super::info::{MediaInfo, Rational};
+use super::jpeg;
+use super::limits::Limits;
+use super::plan::{Picture, Plan};
+use super::transcode::engine;
+use super::verify::{DECODED_PERCENT_MIN, Verdict};
+
+const COLUMNS: u32 = 4;
+const PICTURES: u32 = COLUMNS * COLUMNS;
+/// Long edge of one picture, pixels.
+const CELL_EDGE_MAX: u32 = 480;
+const RATE: Rational = Rational { num: 25, den: 1 };
+
+/// Draws the sheet of the plan's part of the video.
+pub(super) fn draw(
+    plan: &Plan,
+    info: &MediaInfo,
+    input: File,
+    output: &Path,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Verdict, MediaError> {
+    let (Some((index, _)), Some(encode)) = (&plan.video, plan.encode()) else {
+        return Err(Refusal::NoStream {
+            wanted: "video".to_owned(),
+        }
+        .into());
+    };
+    let picture = cell(&encode.picture);
+    let cells = pictures(plan, info, *index, &picture, input, limits, control)?;
+    let sheet = tile(cells)?;
+    let shape = sheet.shape();
+    let bytes = jpeg::encode(&sheet, 3)?;
+    write(output, &bytes)?;
+    Ok(Verdict {
+        duration_us: 0,
+        width: u32::try_from(shape.width).unwrap_or(0),
+        height: u32::try_from(shape.height).unwrap_or(0),
+        size_bytes: bytes.len() as u64,
+        frames: 1,
+        warnings: Vec::new(),
+    })
+}
+
+/// The plan's picture, small.
+fn cell(picture: &Picture) -> Picture {
+    let edge = picture.width.max(picture.height);
+    let small = |side: u32| {
+        let side = if edge > CELL_EDGE_MAX {
+            side * CELL_EDGE_MAX / edge
+        } else {
+            side
+        };
+        (side & !1).max(2)
+    };
+    let size = (small(picture.width), small(picture.height));
+    Picture {
+        width: size.0,
+        height: size.1,
+        scaled: size,
+        fps_max: None,
+        ..picture.clone()
+    }
+}
+
+fn pictures(
+    plan: &Plan,
+    info: &MediaInfo,
+    index: usize,
+    picture: &Picture,
+    input: File,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Vec<Frame>, MediaError> {
+    let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control)
+        .map_err(|error| super::probe::refuse(error, control))?;
+    demuxer.keep_only(&[index]);
+    let params = demuxer.params(index).map_err(engine("read the stream's parameters"))?;
+    let start_us = info.streams.get(index).map_or(0, |stream| stream.start_us);
+    let from_us = start_us + plan.cut.map_or(0, |cut| cut.from_us);
+    let length_us = plan.duration_us(info).unwrap_or(0);
+    let mut cells = Vec::new();
+    control.gauge().start(length_us.unsigned_abs());
+    for number in 0..PICTURES {
+        let offset_us = length_us * i64::from(2 * number + 1) / i64::from(2 * PICTURES);
+        // Without an index the pictures that follow are as good as any.
+        let _ = demuxer.seek(from_us + offset_us);
+        match next_frame(&mut demuxer, index, &params, from_us + offset_us, limits, control)? {
+            Some(frame) => cells.push(small(frame, picture)?),
+            None if length_us == 0 => break,
+            None => {}
+        }
+        control.gauge().reach(offset_us.unsigned_abs());
+    }
+    if cells.is_empty() {
+        return Err(Refusal::Damaged {
+            decoded_percent: 0,
+            percent_min: DECODED_PERCENT_MIN,
+        }
+        .into());
+    }
+    Ok(cells)
+}
+
+/// The first picture at or after a time; the last one there is where the file ends before it.
+fn next_frame(
+    demuxer: &mut Input,
+    index: usize,
+    params: &StreamParams,
+    wanted_us: i64,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Option<Frame>, MediaError> {
+    let mut decoder =
+        Decoder::open(params, limits, limits.threads_max.unwrap_or(0), false).map_err(engine("open the decoder"))?;
+    let mut last = None;
+    loop {
+        control.check()?;
+        let packet = demuxer.read().unwrap_or(None);
+        let ended = packet.is_none();
+        if packet.as_ref().is_some_and(|packet| packet.stream() != index) {
+            continue;
+        }
+        // A damaged packet costs its own picture.
+        let _ = decoder.send(packet.as_ref());
+        loop {
+            match decoder.receive() {
+                Ok(frame) => {
+                    let time = frame.best_effort().or(frame.pts()).unwrap_or(i64::MAX);
+                    if time == i64::MAX || params.time_base.rescale(time, Rational::MICROS) >= wanted_us {
+                        return Ok(Some(frame));
+                    }
+                    last = Some(frame);
+                }
+                Err(AvError::AGAIN) if !ended => break,
+                Err(_) if !ended => break,
+                Err(_) => return Ok(last),
+            }
+        }
+    }
+}
+
+fn small(frame: Frame, picture: &Picture) -> Result<Frame, MediaError> {
+    let shape = frame.shape();
+    let chain = chain::video(picture, &shape, ffi::pixel_facts(shape.format).unwrap_or_default());
+    let mut graph = Graph::video(&shape, Rational::MICROS, RATE, &chain, 1).map_err(engine("build the filters"))?;
+    graph.send(Some(frame)).map_err(engine("scale a picture"))?;
+    graph.send(None).map_err(engine("scale a picture"))?;
+    graph.receive().map_err(engine("scale a picture"))
+}
+
+fn tile(cells: Vec<Frame>) -> Result<Frame, MediaError> {
+    let Some(first) = cells.first() else {
+        return Err(engine("draw the sheet")(AvError::EOF));
+    };
+    let rows = u32::try_from(cells.len()).unwrap_or(PICTURES).div_ceil(COLUMNS);
+    let chain = format!("tile={COLUMNS}x{rows}:padding=4:margin=4,scale=out_range=pc,format=yuvj420p");
+    let mut graph =
+        Graph::video(&first.shape(), Rational::MICROS, RATE, &chain, 1).map_err(engine("build the filters"))?;
+    for (number, mut frame) in (0..).zip(cells) {
+        frame.set_pts(Some(number));
+        graph.send(Some(frame)).map_err(engine("draw the sheet"))?;
+    }
+    graph.send(None).map_err(engine("draw the sheet"))?;
+    graph.receive().map_err(engine("draw the sheet"))
+}
+
+fn write(output: &Path, bytes: &[u8]) -> Result<(), MediaError> {
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let io = |source| MediaError::Io {
+        doing: "write the sheet",
+        source,
+    };
+    let mut part = tempfile::Builder::new()
+        .prefix(".kadr-")
+        .suffix(".part")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(io)?;
+    part.write_all(bytes).map_err(io)?;
+    part.as_file().sync_all().map_err(io)?;
+    part.persist(output).map(drop).map_err(|error| io(error.error))
+}

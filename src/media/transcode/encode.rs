@@ -1,0 +1,156 @@
+//! Filtered frames -> packets. The encoder is opened from the first frame: only it knows the real format.
+
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use super::{Filtered, Halt, Job, Stage, ToMux, engine, receive};
+use crate::media::device::{audio_encoder, software_encoder};
+use crate::media::error::MediaError;
+use crate::media::ffi::{AudioTarget, AvError, Encoder, VideoTarget};
+use crate::media::info::Rational;
+use crate::media::plan::{Alpha, AudioWay, Rate, VideoEncode};
+use crate::media::preset::VideoCodec;
+
+pub(super) fn video(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
+    let Some(way) = job.plan.encode() else { return Ok(()) };
+    line(job, index, from, to, |Filtered { frame, time_base }| {
+        let target = video_target(job, way)?;
+        let encoder = Encoder::open_video(&target, &frame.shape(), *time_base, way.picture.colour.full_range)
+            .map_err(engine("open the video encoder"))?;
+        let step = Rational {
+            num: way.frame_rate.den,
+            den: way.frame_rate.num.max(1),
+        }
+        .rescale(1, *time_base)
+        .max(1);
+        Ok((encoder, Some(way.frame_rate), step))
+    })
+}
+
+pub(super) fn audio(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
+    let Some((
+        _,
+        AudioWay::Encode {
+            codec, bit_rate_bps, ..
+        },
+    )) = &job.plan.audio
+    else {
+        return Ok(());
+    };
+    line(job, index, from, to, |Filtered { frame, time_base }| {
+        let target = AudioTarget {
+            codec: audio_encoder(*codec),
+            bit_rate_bps: *bit_rate_bps,
+        };
+        let mut encoder =
+            Encoder::open_audio(&target, &frame.shape(), *time_base).map_err(engine("open the audio encoder"))?;
+        let step = i64::from(encoder.frame_samples());
+        Ok((encoder, None, step))
+    })
+}
+
+/// Opens by the first frame, then frames in and packets out to the end.
+fn line(
+    job: &Job<'_>,
+    index: usize,
+    from: &Receiver<Filtered>,
+    to: &SyncSender<ToMux>,
+    open: impl Fn(&Filtered) -> Result<(Encoder, Option<Rational>, i64), MediaError>,
+) -> Stage {
+    let mut opened: Option<(Encoder, Rational, i64)> = None;
+    while let Some(mut filtered) = receive(job, from)? {
+        filtered.frame.forget_picture_type();
+        if opened.is_none() {
+            let (encoder, frame_rate, step) = open(&filtered)?;
+            let base = filtered.time_base;
+            let mut params = encoder.params(base).map_err(engine("read the encoder's parameters"))?;
+            if let Some(rate) = frame_rate {
+                params.frame_rate = rate;
+            }
+            to.send(ToMux::Ready(index, params)).map_err(|_| Halt::Hungup)?;
+            opened = Some((encoder, base, step));
+        }
+        let Some((encoder, base, step)) = &mut opened else {
+            continue;
+        };
+        let Filtered { mut frame, time_base } = filtered;
+        if time_base != *base {
+            frame.set_pts(frame.pts().map(|pts| time_base.rescale(pts, *base)));
+        }
+        encoder.send(Some(&frame)).map_err(engine("encode"))?;
+        forward(encoder, index, *step, to)?;
+    }
+    if let Some((encoder, _, step)) = &mut opened {
+        encoder.send(None).map_err(engine("end the encoder"))?;
+        forward(encoder, index, *step, to)?;
+    }
+    to.send(ToMux::End(index)).map_err(|_| Halt::Hungup)
+}
+
+fn forward(encoder: &mut Encoder, index: usize, step: i64, to: &SyncSender<ToMux>) -> Stage {
+    loop {
+        match encoder.receive() {
+            Ok(mut packet) => {
+                // Older x264 wrappers say no duration, and the last frame would last no time at all.
+                packet.default_duration(step);
+                to.send(ToMux::Packet(index, packet)).map_err(|_| Halt::Hungup)?;
+            }
+            Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
+            Err(error) => return Err(Halt::Failed(engine("encode")(error))),
+        }
+    }
+}
+
+fn video_target(job: &Job<'_>, way: &VideoEncode) -> Result<VideoTarget, MediaError> {
+    let colour = way.picture.colour;
+    let mut options = options(way);
+    let two_passes = way.codec == VideoCodec::H264;
+    let pass = job.pass.filter(|_| two_passes);
+    if let Some(of) = pass {
+        let path = of.statistics.to_str().ok_or_else(|| MediaError::Engine {
+            doing: "place the encoder's statistics",
+            what: "the path of the output folder is not UTF-8".to_owned(),
+        })?;
+        options.push(("stats", path.to_owned()));
+    }
+    Ok(VideoTarget {
+        codec: software_encoder(way.codec),
+        options,
+        bit_rate_bps: match way.rate {
+            Rate::Bits { bps } => Some(bps),
+            Rate::Quality { .. } => None,
+        },
+        pass: pass.map(|of| of.pass),
+        frame_rate: way.frame_rate,
+        gop: way.gop,
+        threads: job.threads,
+        matrix: colour.matrix,
+        transfer: colour.transfer,
+        primaries: colour.primaries,
+    })
+}
+
+/// The options of each encoder, in its own words.
+fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
+    let mut options: Vec<(&'static str, String)> = match way.codec {
+        VideoCodec::H264 => vec![("preset", way.speed.to_owned()), ("profile", "high".to_owned())],
+        // x265 writes to stderr by itself unless it is told not to.
+        VideoCodec::Hevc => vec![
+            ("preset", way.speed.to_owned()),
+            ("x265-params", "log-level=none:open-gop=0".to_owned()),
+        ],
+        VideoCodec::Av1 => vec![("preset", way.speed.to_owned())],
+        VideoCodec::Vp9 => vec![
+            ("deadline", way.speed.to_owned()),
+            ("cpu-used", "3".to_owned()),
+            ("row-mt", "1".to_owned()),
+        ],
+    };
+    if way.codec == VideoCodec::Vp9 && way.picture.alpha == Alpha::Kept {
+        // libvpx has no hidden reference frames beside an alpha plane.
+        options.push(("auto-alt-ref", "0".to_owned()));
+    }
+    if let Rate::Quality { crf } = way.rate {
+        options.push(("crf", crf.to_string()));
+    }
+    options
+}

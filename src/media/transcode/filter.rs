@@ -1,0 +1,174 @@
+//! Frames -> frames as the encoder wants them, on the output's clock. The graph is built from the frames that really
+//! arrive, and anew where their shape changes; the old one gives up what it holds first.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use super::{Filtered, Halt, Job, Stage, engine, receive};
+use crate::media::chain;
+use crate::media::error::MediaError;
+use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph};
+use crate::media::info::Rational;
+use crate::media::plan::{AudioWay, VideoEncode};
+
+/// Rebases times and keeps them strictly ascending.
+struct Clock {
+    shift: i64,
+    last: Option<i64>,
+    step: i64,
+    /// The first frame is 0: for streams whose container has no presentation times, or that are alone.
+    anchored: bool,
+    /// Times that are kept, in the stream's base.
+    kept: Option<i64>,
+    cut: bool,
+}
+
+impl Clock {
+    fn new(job: &Job<'_>, encode: &VideoEncode, time_base: Rational) -> Self {
+        let rate = encode.frame_rate;
+        let frame = Rational {
+            num: rate.den,
+            den: rate.num.max(1),
+        };
+        Self {
+            shift: Rational::MICROS.rescale(job.zero_us, time_base),
+            last: None,
+            step: frame.rescale(1, time_base).max(1),
+            anchored: job.info.video().is_some_and(|video| !video.has_pts)
+                || job.info.is_container(&["avi"])
+                || job.plan.audio.is_none(),
+            kept: job.kept_us().map(|us| Rational::MICROS.rescale(us, time_base)),
+            cut: job.plan.cut.is_some_and(|cut| cut.from_us > 0),
+        }
+    }
+
+    /// Whether the frame lies in the part that is kept.
+    fn place(&mut self, job: &Job<'_>, frame: &mut Frame) -> bool {
+        let raw = frame.best_effort().or(frame.pts());
+        if self.cut && raw.is_some_and(|raw| raw < self.shift) {
+            return false;
+        }
+        if let (None, Some(first), true) = (self.last, raw, self.anchored) {
+            self.kept = self
+                .kept
+                .map(|kept| if self.cut { kept - (first - self.shift) } else { kept });
+            self.shift = first;
+        }
+        let guess = self.last.map_or(0, |last| last + self.step);
+        let mut pts = raw.map_or(guess, |pts| pts - self.shift);
+        // A frame that would outlast the part by more than a tenth of itself is not begun.
+        if self.kept.is_some_and(|kept| pts + self.step > kept + self.step / 10) {
+            return false;
+        }
+        if let Some(last) = self.last
+            && pts <= last
+        {
+            job.tally.clamped.fetch_add(1, Relaxed);
+            pts = last + 1;
+        }
+        self.last = Some(pts);
+        frame.set_pts(Some(pts));
+        true
+    }
+}
+
+pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
+    let Some(encode) = job.plan.encode() else { return Ok(()) };
+    let mut clock = Clock::new(job, encode, time_base);
+    let mut graph: Option<(FrameShape, Graph)> = None;
+    while let Some(mut frame) = receive(job, from)? {
+        if !clock.place(job, &mut frame) {
+            continue;
+        }
+        frame.forget_picture_type();
+        let shape = frame.shape();
+        if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
+            if let Some((_, old)) = &mut graph {
+                end(old, to)?;
+            }
+            graph = Some((shape.clone(), open_video(job, encode, &shape, time_base)?));
+        }
+        let Some((_, graph)) = &mut graph else { continue };
+        graph.send(Some(frame)).map_err(engine("filter the video"))?;
+        drain(graph, to)?;
+    }
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+}
+
+fn open_video(job: &Job<'_>, encode: &VideoEncode, shape: &FrameShape, time_base: Rational) -> Result<Graph, Halt> {
+    let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
+    let chain = chain::video(&encode.picture, shape, pixel);
+    Graph::video(shape, time_base, encode.frame_rate, &chain, job.threads).map_err(|error| {
+        Halt::Failed(MediaError::Engine {
+            doing: "build the video filters",
+            what: format!("{error} ({chain})"),
+        })
+    })
+}
+
+pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
+    let Some((
+        _,
+        AudioWay::Encode {
+            codec,
+            sample_rate,
+            channels,
+            ..
+        },
+    )) = &job.plan.audio
+    else {
+        return Ok(());
+    };
+    let shift = Rational::MICROS.rescale(job.zero_us, time_base);
+    let alone = job.plan.video.is_none() && job.plan.cut.is_none();
+    let (mut graph, mut first): (Option<(FrameShape, Graph)>, Option<i64>) = (None, None);
+    while let Some(mut frame) = receive(job, from)? {
+        if frame.samples() <= 0 {
+            continue;
+        }
+        let raw = frame.best_effort().or(frame.pts());
+        let first_pts = *first.get_or_insert(raw.unwrap_or(0));
+        frame.set_pts(raw.map(|pts| pts - if alone { first_pts } else { shift }));
+        let mut shape = frame.shape();
+        shape.full_range = false;
+        if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
+            let anew = graph.is_some();
+            if let Some((_, old)) = &mut graph {
+                end(old, to)?;
+            }
+            let target = chain::Sound {
+                codec: *codec,
+                sample_rate: *sample_rate,
+                channels: *channels,
+            };
+            let chain = chain::audio(target, shape.channels, job.plan.cut, anew);
+            let mut new = Graph::audio(&shape, time_base, &chain).map_err(engine("build the audio filters"))?;
+            new.set_frame_samples(chain::frame_samples(*codec));
+            graph = Some((shape, new));
+        }
+        let Some((_, graph)) = &mut graph else { continue };
+        match graph.send(Some(frame)) {
+            Ok(()) => drain(graph, to)?,
+            // The end of the part was reached.
+            Err(AvError::EOF) => return drain(graph, to),
+            Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
+        }
+    }
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+}
+
+fn end(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+    graph.send(None).map_err(engine("end the filters"))?;
+    drain(graph, to)
+}
+
+fn drain(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+    let time_base = graph.time_base();
+    loop {
+        match graph.receive() {
+            Ok(frame) => to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?,
+            Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
+            Err(error) => return Err(Halt::Failed(engine("filter")(error))),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Plan -> file, as threads of this job with small bounded queues.
+//!
+//! ```text
+//!            packets          frames           frames           packets
+//!  demux ─┬─ video decode ──── video filter ─── video encode ─┬─ mux (the calling thread)
+//!         └─ audio decode ──── audio filter ─── audio encode ─┘
+//!         └─ copied streams go straight to mux ───────────────┘
+//! ```
+//!
+//! Every stage owns its libav object; they share the [`Control`] and a [`Tally`]. A stage that fails or is told to stop
+//! drops its ends of the queues: its neighbours wake and end too, so the whole line falls within one packet. The first
+//! real error wins. Mux always receives, so the line cannot lock up whatever the order of packets is.
+//!
+//! Times: one common start is subtracted from all streams, so the offset between sound and picture stays.
+
+mod decode;
+mod demux;
+mod encode;
+mod filter;
+mod mux;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use self::demux::Route;
+use super::control::Control;
+use super::error::MediaError;
+use super::ffi::{AvError, Frame, Input, Packet, Pass, StreamParams};
+use super::info::{MediaInfo, Rational};
+use super::limits::Limits;
+use super::plan::{AudioWay, Plan, VideoWay};
+
+const PACKETS_MAX: usize = 32;
+const FRAMES_MAX: usize = 4;
+const LOOK_AT_CONTROL: Duration = Duration::from_millis(100);
+
+/// What the stages counted.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) video_packets_in: AtomicU64,
+    pub(super) video_decoded: AtomicU64,
+    pub(super) decode_errors: AtomicU64,
+    pub(super) video_out: AtomicU64,
+    pub(super) audio_out: AtomicU64,
+    pub(super) out_bytes: AtomicU64,
+    pub(super) video_bytes: AtomicU64,
+    /// First presentation times that were written, microseconds; `i64::MAX` before the first.
+    pub(super) video_start_us: AtomicI64,
+    pub(super) audio_start_us: AtomicI64,
+    pub(super) out_end_us: AtomicI64,
+    pub(super) clamped: AtomicU64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            video_packets_in: AtomicU64::default(),
+            video_decoded: AtomicU64::default(),
+            decode_errors: AtomicU64::default(),
+            video_out: AtomicU64::default(),
+            audio_out: AtomicU64::default(),
+            out_bytes: AtomicU64::default(),
+            video_bytes: AtomicU64::default(),
+            video_start_us: AtomicI64::new(i64::MAX),
+            audio_start_us: AtomicI64::new(i64::MAX),
+            out_end_us: AtomicI64::default(),
+            clamped: AtomicU64::default(),
+        }
+    }
+}
+
+/// Which run of the encoder this is, and where its statistics lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassOf<'a> {
+    pub(super) pass: Pass,
+    pub(super) statistics: &'a Path,
+}
+
+/// Why a stage ended early.
+enum Halt {
+    /// A neighbour went away first; it knows why.
+    Hungup,
+    Failed(MediaError),
+}
+
+impl From<MediaError> for Halt {
+    fn from(error: MediaError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type Stage = Result<(), Halt>;
+
+/// What arrives at the muxer.
+enum ToMux {
+    Ready(usize, StreamParams),
+    Packet(usize, Packet),
+    End(usize),
+}
+
+/// A filtered frame and the base of its time.
+struct Filtered {
+    frame: Frame,
+    time_base: Rational,
+}
+
+/// What every stage may look at.
+struct Job<'a> {
+    plan: &'a Plan,
+    info: &'a MediaInfo,
+    limits: &'a Limits,
+    control: &'a Control,
+    tally: &'a Tally,
+    pass: Option<PassOf<'a>>,
+    /// What is 0 in the output, microseconds on the source's clock.
+    zero_us: i64,
+    threads: u32,
+}
+
+impl Job<'_> {
+    /// Length of the part that is kept, microseconds; `None` for all of it.
+    fn kept_us(&self) -> Option<i64> {
+        self.plan.cut.and_then(|cut| Some(cut.to_us? - cut.from_us))
+    }
+
+    fn only_statistics(&self) -> bool {
+        self.pass.is_some_and(|of| of.pass == Pass::First)
+    }
+}
+
+/// Runs the plan. The output is complete and synced when this returns; a first pass writes only statistics.
+pub(super) fn transcode(
+    plan: &Plan,
+    info: &MediaInfo,
+    (input, output): (File, File),
+    pass: Option<PassOf<'_>>,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Tally, MediaError> {
+    let tally = Tally::default();
+    let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control)
+        .map_err(|error| super::probe::refuse(error, control))?;
+    let video = plan.video.as_ref().map(|(index, _)| *index);
+    let audio = plan.audio.as_ref().map(|(index, _)| *index);
+    demuxer.keep_only(&[video, audio].into_iter().flatten().collect::<Vec<_>>());
+    let start_us = common_start_us(info, video, audio);
+    let job = Job {
+        plan,
+        info,
+        limits,
+        control,
+        tally: &tally,
+        pass,
+        zero_us: start_us + plan.cut.map_or(0, |cut| cut.from_us),
+        threads: limits.threads_max.unwrap_or(0),
+    };
+    control
+        .gauge()
+        .start(plan.duration_us(info).map_or(0, i64::unsigned_abs));
+    run(&job, demuxer, output)?;
+    Ok(tally)
+}
+
+fn common_start_us(info: &MediaInfo, video: Option<usize>, audio: Option<usize>) -> i64 {
+    [video, audio]
+        .into_iter()
+        .flatten()
+        .filter_map(|index| Some(info.streams.get(index)?.start_us))
+        .min()
+        .unwrap_or(0)
+}
+
+/// Builds the line on scoped threads and muxes on this one.
+fn run(job: &Job<'_>, demuxer: Input, output: File) -> Result<(), MediaError> {
+    let first_error = FirstError::default();
+    let keep = &first_error;
+    let muxed = thread::scope(|scope| -> Result<(), MediaError> {
+        let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
+        let mut routes: Vec<Route> = Vec::new();
+        if let Some((index, way)) = &job.plan.video {
+            let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
+            routes.push(match way {
+                VideoWay::Copy { tags } => Route::copy(*index, params, *tags, &to_mux)?,
+                VideoWay::Encode(_) => converted(scope, job, keep, *index, params, &to_mux),
+            });
+        }
+        if let Some((index, way)) = &job.plan.audio
+            && !job.only_statistics()
+        {
+            let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
+            routes.push(match way {
+                AudioWay::Copy => Route::copy(*index, params, None, &to_mux)?,
+                AudioWay::Encode { .. } => converted(scope, job, keep, *index, params, &to_mux),
+            });
+        }
+        let expected = routes.len();
+        drop(to_mux);
+        scope.spawn(move || keep.keep(demux::demux(job, demuxer, routes)));
+        let outcome = if job.only_statistics() {
+            mux::count(job, &at_mux)
+        } else {
+            mux::mux(job, output, expected, &at_mux)
+        };
+        drop(at_mux);
+        match outcome {
+            Err(Halt::Failed(error)) => Err(error),
+            Err(Halt::Hungup) | Ok(()) => Ok(()),
+        }
+    });
+    let stopped = first_error.take();
+    job.control.check()?;
+    match (stopped, muxed) {
+        (Some(error), _) | (None, Err(error)) => Err(error),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+/// Spawns decoder, filter and encoder of a stream.
+fn converted<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    job: &'scope Job<'_>,
+    keep: &'scope FirstError,
+    index: usize,
+    params: StreamParams,
+    to_mux: &SyncSender<ToMux>,
+) -> Route {
+    let (to_decode, at_decode) = sync_channel(PACKETS_MAX);
+    let (to_filter, at_filter) = sync_channel(FRAMES_MAX);
+    let (to_encode, at_encode) = sync_channel(FRAMES_MAX);
+    let (time_base, to_mux) = (params.time_base, to_mux.clone());
+    let video = job.plan.video.as_ref().is_some_and(|(one, _)| *one == index);
+    scope.spawn(move || keep.keep(decode::decode(job, &params, video, &at_decode, &to_filter)));
+    if video {
+        scope.spawn(move || keep.keep(filter::video(job, time_base, &at_filter, &to_encode)));
+        scope.spawn(move || keep.keep(encode::video(job, index, &at_encode, &to_mux)));
+    } else {
+        scope.spawn(move || keep.keep(filter::audio(job, time_base, &at_filter, &to_encode)));
+        scope.spawn(move || keep.keep(encode::audio(job, index, &at_encode, &to_mux)));
+    }
+    Route::Decode { index, to: to_decode }
+}
+
+/// The first real error of the stages.
+#[derive(Default)]
+struct FirstError(Mutex<Option<MediaError>>);
+
+impl FirstError {
+    fn keep(&self, outcome: Stage) {
+        if let Err(Halt::Failed(error)) = outcome {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
+        }
+    }
+
+    fn take(self) -> Option<MediaError> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Receives with an eye on the control; `None` when the sender is gone.
+fn receive<T>(job: &Job<'_>, from: &Receiver<T>) -> Result<Option<T>, Halt> {
+    loop {
+        job.control.check()?;
+        match from.recv_timeout(LOOK_AT_CONTROL) {
+            Ok(item) => return Ok(Some(item)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// A fault of ours, or of this build of libav.
+pub(super) fn engine(doing: &'static str) -> impl Fn(AvError) -> MediaError {
+    move |error| MediaError::Engine {
+        doing,
+        what: error.to_string(),
+    }
+}
