@@ -1,15 +1,17 @@
 //! Typed plan -> the text of a filter chain. Pure; only numbers and names of ours get in.
 
 use super::ffi::{FrameShape, PixelFacts};
-use super::info::{Colour, Orientation, Rational};
+use super::info::Orientation;
 use super::plan::{Alpha, Cut, Picture};
 use super::preset::AudioCodec;
 
 /// Two shapes whose proportions differ by less than this are the same picture, rounded.
 const PROPORTION_SLACK: f64 = 0.02;
 
-/// The chain for frames of this shape.
-pub(super) fn video(picture: &Picture, shape: &FrameShape, pixel: PixelFacts) -> String {
+/// The chain for frames of this shape; `first` is the shape that the stream began with, which the plan was made for.
+///
+/// Where colours are mapped, what comes out has 10 bits and the source's colours still.
+pub(super) fn video(picture: &Picture, first: &FrameShape, shape: &FrameShape, pixel: PixelFacts) -> String {
     let mut filters: Vec<String> = Vec::new();
     if picture.deinterlace {
         filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
@@ -26,26 +28,23 @@ pub(super) fn video(picture: &Picture, shape: &FrameShape, pixel: PixelFacts) ->
     let swaps = picture.orientation.swaps_sides();
     let turned = |(width, height): (u32, u32)| if swaps { (height, width) } else { (width, height) };
     let target = turned(picture.scaled);
-    let (width, height) = inner(picture, shape, target);
+    let (width, height) = inner(first, shape, target);
     let full_range = shape.full_range || pixel.jpeg_range || picture.source.full_range;
     let range = if full_range { "pc" } else { "tv" };
-    let pixels = if picture.alpha == Alpha::Kept {
-        "yuva420p"
-    } else {
-        "yuv420p"
+    let scale = format!("scale={width}:{height}:flags=bicubic");
+    let wide = matrix_name(picture.source.matrix);
+    let (colours, pixels) = match (picture.to_bt709, pixel.rgb, picture.alpha) {
+        // The tone map that follows knows the range and the matrix.
+        (true, true, _) => (format!(":out_range={range}:out_color_matrix={wide}"), "yuv420p10le"),
+        (true, false, _) => (format!(":in_range={range}:out_range={range}"), "yuv420p10le"),
+        (false, true, alpha) => (
+            format!(":out_range=tv:out_color_matrix={}", matrix_name(picture.colour.matrix)),
+            pixels_with(alpha),
+        ),
+        (false, false, alpha) => (format!(":in_range={range}:out_range=tv"), pixels_with(alpha)),
     };
-    if picture.to_bt709 {
-        filters.push(format!("scale={width}:{height}:flags=bicubic"));
-        filters.extend(tone_map(picture.source, range, pixel.rgb));
-    } else {
-        let colours = if pixel.rgb {
-            format!(":out_color_matrix={}", matrix_name(picture.colour.matrix))
-        } else {
-            format!(":in_range={range}")
-        };
-        filters.push(format!("scale={width}:{height}:flags=bicubic:out_range=tv{colours}"));
-        filters.push(format!("format={pixels}"));
-    }
+    filters.push(format!("{scale}{colours}"));
+    filters.push(format!("format={pixels}"));
     if (width, height) != target {
         let (target_width, target_height) = target;
         filters.push(format!("pad={target_width}:{target_height}:-1:-1"));
@@ -58,35 +57,30 @@ pub(super) fn video(picture: &Picture, shape: &FrameShape, pixel: PixelFacts) ->
     filters.join(",")
 }
 
-/// The size that frames of this shape are scaled to: the target, or less where their proportions are others than the
-/// plan knew, as when the size changes in mid-stream.
+fn pixels_with(alpha: Alpha) -> &'static str {
+    match alpha {
+        Alpha::Kept => "yuva420p",
+        Alpha::None | Alpha::OnBlack => "yuv420p",
+    }
+}
+
+/// The size that frames of this shape are scaled to: the target, or less where their proportions are others than those
+/// that the stream began with, as when the size changes in mid-stream.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "sizes are far below 2^31"
 )]
-fn inner(picture: &Picture, shape: &FrameShape, (width, height): (u32, u32)) -> (u32, u32) {
-    let proportion = |width: f64, height: f64, sar: Rational| {
-        let sar = if sar.value() > 0.0 { sar.value() } else { 1.0 };
-        width * sar / height.max(1.0)
+fn inner(first: &FrameShape, shape: &FrameShape, (width, height): (u32, u32)) -> (u32, u32) {
+    let proportion = |shape: &FrameShape| {
+        let sar = if shape.sar.0 > 0 && shape.sar.1 > 0 {
+            f64::from(shape.sar.0) / f64::from(shape.sar.1)
+        } else {
+            1.0
+        };
+        f64::from(shape.width) * sar / f64::from(shape.height.max(1))
     };
-    let (coded_width, coded_height, sar) = picture.coded;
-    let planned = proportion(f64::from(coded_width), f64::from(coded_height), sar);
-    let own_sar = Rational {
-        num: shape.sar.0,
-        den: shape.sar.1,
-    };
-    // A stream's frames often leave out what its container says.
-    let same_size = (i64::from(shape.width), i64::from(shape.height)) == (coded_width.into(), coded_height.into());
-    let arrived_sar = if own_sar.value() > 0.0 && !(same_size && own_sar.num == own_sar.den) {
-        own_sar
-    } else if same_size {
-        sar
-    } else {
-        Rational { num: 1, den: 1 }
-    };
-    let arrived = proportion(f64::from(shape.width), f64::from(shape.height), arrived_sar);
-    let ratio = arrived / planned;
+    let ratio = proportion(shape) / proportion(first);
     if (ratio - 1.0).abs() < PROPORTION_SLACK || !ratio.is_finite() {
         return (width, height);
     }
@@ -96,34 +90,6 @@ fn inner(picture: &Picture, shape: &FrameShape, (width, height): (u32, u32)) -> 
     } else {
         (even(f64::from(width) * ratio, width), height)
     }
-}
-
-/// Scaling comes before this: the mapping works on floats and is the dearest step.
-fn tone_map(source: Colour, range: &str, rgb: bool) -> Vec<String> {
-    let input = format!(
-        "zscale=min={}:tin={}:pin={}:rin={range}",
-        if rgb { "gbr" } else { matrix_name(source.matrix) },
-        match source.transfer {
-            Colour::PQ => "smpte2084",
-            Colour::HLG => "arib-std-b67",
-            _ => "bt709",
-        },
-        if source.primaries == 9 { "bt2020" } else { "bt709" },
-    );
-    if !source.is_hdr() {
-        return vec![
-            format!("{input}:t=bt709:m=bt709:p=bt709:r=tv"),
-            "format=yuv420p".to_owned(),
-        ];
-    }
-    vec![
-        format!("{input}:t=linear:npl=100"),
-        "format=gbrpf32le".to_owned(),
-        "zscale=p=bt709".to_owned(),
-        "tonemap=hable:desat=0".to_owned(),
-        "zscale=t=bt709:m=bt709:r=tv".to_owned(),
-        "format=yuv420p".to_owned(),
-    ]
 }
 
 pub(super) fn turn(orientation: Orientation) -> &'static [&'static str] {
@@ -139,13 +105,13 @@ pub(super) fn turn(orientation: Orientation) -> &'static [&'static str] {
     }
 }
 
-/// H.273 matrix coefficients in the words of the scalers.
+/// H.273 matrix coefficients in the words of the scaler.
 fn matrix_name(matrix: i32) -> &'static str {
     match matrix {
-        5 => "bt470bg",
-        6 => "smpte170m",
-        9 => "bt2020nc",
-        10 => "bt2020c",
+        4 => "fcc",
+        5 | 6 => "smpte170m",
+        7 => "smpte240m",
+        9 | 10 => "bt2020",
         _ => "bt709",
     }
 }
@@ -185,7 +151,7 @@ pub(super) fn audio(sound: Sound, channels_in: i32, cut: Option<Cut>, anew: bool
         filters.push("pan=stereo|c0=c0|c1=c1".to_owned());
     }
     let start = if cut.is_some() && !anew { ":first_pts=0" } else { "" };
-    filters.push(format!("aresample={sample_rate}:async=1{start}"));
+    filters.push(format!("aresample={sample_rate}:async=1:min_hard_comp=0.03{start}"));
     filters.push(format!(
         "aformat=sample_fmts={format}:sample_rates={sample_rate}:channel_layouts={layout}"
     ));

@@ -209,6 +209,8 @@ pub struct Video {
     pub maybe_interlaced: bool,
     /// Whether it says interlaced.
     pub interlaced: bool,
+    /// Brightest light, cd/m2, where the container says so.
+    pub peak_nits: Option<u32>,
     /// Dolby Vision profile.
     pub dolby_vision: Option<u8>,
     /// Frames promised by the container; 0 where it does not say.

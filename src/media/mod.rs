@@ -31,6 +31,8 @@ mod sheet;
 mod sniff;
 pub mod thumbnail;
 mod timeline;
+mod tone;
+mod tones;
 mod transcode;
 mod verify;
 

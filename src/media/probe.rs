@@ -245,17 +245,25 @@ fn check_limits(info: &MediaInfo, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The largest picture that is not a cover; the default flag decides between equals.
+/// A track with less than this share of the frames of the fullest one is a still beside a film, per cent.
+const STILL_PERCENT_MAX: u64 = 10;
+
+/// The default picture that is neither a cover nor the still of a motion photo; the largest of several.
 fn choose_video(streams: &[Stream]) -> Option<usize> {
-    streams
+    let usable = streams
         .iter()
         .filter(|stream| stream.decodable)
         .filter_map(|stream| match &stream.kind {
-            Kind::Video(video) => Some((u64::from(video.width) * u64::from(video.height), stream)),
+            Kind::Video(video) if video.width > 0 && video.height > 0 => Some((video, stream)),
             _ => None,
+        });
+    let fullest = usable.clone().map(|(video, _)| video.frames).max().unwrap_or(0);
+    usable
+        .filter(|(video, _)| video.frames == 0 || video.frames * 100 > fullest * STILL_PERCENT_MAX)
+        .max_by_key(|(video, stream)| {
+            let pixels = u64::from(video.width) * u64::from(video.height);
+            (stream.default, pixels, std::cmp::Reverse(stream.index))
         })
-        .filter(|(pixels, _)| *pixels > 0)
-        .max_by_key(|(pixels, stream)| (*pixels, stream.default, std::cmp::Reverse(stream.index)))
         .map(|(_, stream)| stream.index)
 }
 
@@ -333,6 +341,7 @@ fn video_of(facts: &StreamFacts) -> Video {
         // libav: 0 unknown, 1 progressive, 2..=5 the field orders.
         maybe_interlaced: facts.field_order != 1,
         interlaced: facts.field_order > 1,
+        peak_nits: facts.peak_nits,
         dolby_vision: facts.dolby_vision_profile,
         frames: facts.frames,
         starts_on_key: false,

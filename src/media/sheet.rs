@@ -15,6 +15,7 @@ use super::info::{MediaInfo, Rational};
 use super::jpeg;
 use super::limits::Limits;
 use super::plan::{Picture, Plan};
+use super::tones::Tones;
 use super::transcode::engine;
 use super::verify::{DECODED_PERCENT_MIN, Verdict};
 
@@ -155,11 +156,17 @@ fn next_frame(
 
 fn small(frame: Frame, picture: &Picture) -> Result<Frame, MediaError> {
     let shape = frame.shape();
-    let chain = chain::video(picture, &shape, ffi::pixel_facts(shape.format).unwrap_or_default());
+    let chain = chain::video(
+        picture,
+        &shape,
+        &shape,
+        ffi::pixel_facts(shape.format).unwrap_or_default(),
+    );
     let mut graph = Graph::video(&shape, Rational::MICROS, RATE, &chain, 1).map_err(engine("build the filters"))?;
     graph.send(Some(frame)).map_err(engine("scale a picture"))?;
     graph.send(None).map_err(engine("scale a picture"))?;
-    graph.receive().map_err(engine("scale a picture"))
+    let frame = graph.receive().map_err(engine("scale a picture"))?;
+    Tones::of(picture).pass(frame).map_err(engine("map the colours"))
 }
 
 fn tile(cells: Vec<Frame>) -> Result<Frame, MediaError> {

@@ -227,7 +227,12 @@ fn damage(plan: &Plan, source: &MediaInfo, tally: &Tally) -> Result<Vec<Warning>
             }]
         });
     }
-    if errors == 0 && packets >= promised {
+    // In these codecs each packet is a picture: one that gives none was lost, whether or not the decoder says so.
+    let whole_pictures = source
+        .video()
+        .is_some_and(|video| matches!(video.codec.as_str(), "h264" | "hevc") && !video.interlaced);
+    let silent_loss = whole_pictures && got < packets;
+    if errors == 0 && packets >= promised && !silent_loss {
         return Ok(Vec::new());
     }
     let percent = u8::try_from((got.min(promised) * 100) / promised).unwrap_or(100);

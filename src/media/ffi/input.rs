@@ -104,6 +104,7 @@ pub(crate) struct StreamFacts {
     pub(crate) decodable: bool,
     pub(crate) alpha_side_stream: bool,
     pub(crate) display_matrix: Option<[i32; 9]>,
+    pub(crate) peak_nits: Option<u32>,
     pub(crate) dolby_vision_profile: Option<u8>,
     pub(crate) tag: String,
 }
@@ -259,10 +260,11 @@ impl Input {
             format_name: format_name(video, params.format),
             width: u32::try_from(params.width).unwrap_or(0),
             height: u32::try_from(params.height).unwrap_or(0),
-            sar: Rational::from(if params.sample_aspect_ratio.num > 0 {
-                params.sample_aspect_ratio
-            } else {
+            // The container knows better than the codec.
+            sar: Rational::from(if stream.sample_aspect_ratio.num > 0 {
                 stream.sample_aspect_ratio
+            } else {
+                params.sample_aspect_ratio
             }),
             frame_rate: stream.avg_frame_rate.into(),
             real_frame_rate: stream.r_frame_rate.into(),
@@ -284,6 +286,7 @@ impl Input {
             decodable: decoder_name(params.codec_id).is_some(),
             alpha_side_stream: has_alpha_side_stream(stream),
             display_matrix: display_matrix(stream),
+            peak_nits: peak_nits(stream),
             dolby_vision_profile: dolby_vision_profile(stream),
             tag: tag_text(params.codec_tag),
         }
@@ -398,6 +401,29 @@ fn display_matrix(stream: &ffi::AVStream) -> Option<[i32; 9]> {
         *cell = i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     Some(matrix)
+}
+
+/// MaxCLL (`AVContentLightMetadata`: two integers, the first is it), else the mastering display's brightest light
+/// (`AVMasteringDisplayMetadata`: ten rationals, the last is it, and whether it was set at the very end).
+fn peak_nits(stream: &ffi::AVStream) -> Option<u32> {
+    let int = |data: &[u8], at: usize| {
+        let bytes = data.get(at..at + 4)?;
+        Some(i32::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    let light = side_data(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_CONTENT_LIGHT_LEVEL);
+    let mastering = side_data(
+        stream,
+        ffi::AVPacketSideDataType::AV_PKT_DATA_MASTERING_DISPLAY_METADATA,
+    );
+    let of_content = light.and_then(|data| int(data, 0)).filter(|&nits| nits > 0);
+    let of_display = mastering.and_then(|data| {
+        let (num, den, set) = (int(data, 72)?, int(data, 76)?, int(data, 84)?);
+        (set != 0 && den > 0).then(|| num / den)
+    });
+    of_content
+        .or(of_display)
+        .and_then(|nits| u32::try_from(nits).ok())
+        .filter(|&nits| nits > 0)
 }
 
 /// The profile is the third byte of the configuration record as libav keeps it.

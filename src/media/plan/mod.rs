@@ -65,14 +65,14 @@ pub struct Picture {
     pub height: u32,
     /// Upright size before the middle is cut out of it, pixels, even; the output size where nothing is cut.
     pub scaled: (u32, u32),
-    /// Coded size of the source, pixels, and the shape of its pixels: frames of another shape get black bars.
-    pub coded: (u32, u32, Rational),
     /// How they are turned, after scaling.
     pub orientation: Orientation,
     /// Deinterlace the frames that are flagged.
     pub deinterlace: bool,
     /// Map high dynamic range, or wide colour, to BT.709.
     pub to_bt709: bool,
+    /// Brightest light of the source, cd/m2, where it says so.
+    pub peak_nits: Option<u32>,
     /// Transparency.
     pub alpha: Alpha,
     /// Whether that alpha is a second stream, which only one decoder reads.

@@ -209,10 +209,10 @@ fn picture(draft: &Draft<'_>, video: &Video, terms: VideoTerms, fps: f64, fps_ma
         width,
         height,
         scaled,
-        coded: (video.width, video.height, video.sar),
         orientation,
         deinterlace: video.maybe_interlaced,
         to_bt709,
+        peak_nits: video.peak_nits,
         alpha: match (video.alpha, terms.alpha) {
             (false, _) => Alpha::None,
             (true, false) => Alpha::OnBlack,

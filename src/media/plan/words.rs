@@ -84,7 +84,7 @@ impl fmt::Display for Plan {
             if picture.to_bt709 {
                 write!(f, ", mapped to BT.709")?;
             }
-            if picture.deinterlace && picture.coded.0 > 0 {
+            if picture.deinterlace {
                 write!(f, ", deinterlaced where flagged")?;
             }
             if let Some(fps) = picture.fps_max {

@@ -30,6 +30,8 @@ pub(super) struct Copy {
     step: i64,
     /// Video only: the header that the output will have.
     header: Option<Header>,
+    /// A packet was left out: fine at the end, but nothing may follow it.
+    ended: Option<&'static str>,
     tagger: Option<ColourTagger>,
 }
 
@@ -69,6 +71,7 @@ impl Route {
             time_base,
             step,
             header,
+            ended: None,
             tagger,
         })))
     }
@@ -201,16 +204,22 @@ fn count_input(job: &Job<'_>, packet: &Packet) {
 
 impl Copy {
     fn send(&mut self, job: &Job<'_>, packet: Packet) -> Stage {
-        if let Some(header) = &self.header {
-            let left = packet.has_new_parameters() || header.is_left_by(packet.bytes());
-            if left || packet.is_discard() {
-                let what = if left {
-                    "the picture's parameters change in mid-stream"
-                } else {
-                    "its edit list hides pictures"
-                };
-                return Err(Halt::Failed(MediaError::Unfit(what.to_owned())));
-            }
+        if let Some(header) = &self.header
+            && (packet.has_new_parameters() || header.is_left_by(packet.bytes()))
+        {
+            return Err(unfit("the picture's parameters change in mid-stream"));
+        }
+        let video = job.plan.video.as_ref().is_some_and(|(index, _)| *index == self.index);
+        if packet.is_corrupt() {
+            self.ended = Some("its packets are damaged");
+            return Ok(());
+        }
+        if video && packet.is_discard() {
+            self.ended = Some("its edit list hides pictures");
+            return Ok(());
+        }
+        if let (Some(why), true) = (self.ended, video) {
+            return Err(unfit(why));
         }
         let (pts, dts) = self.times(job, &packet);
         let mut packet = match &mut self.tagger {
@@ -246,6 +255,10 @@ impl Copy {
         };
         (pts, dts)
     }
+}
+
+fn unfit(why: &str) -> Halt {
+    Halt::Failed(MediaError::Unfit(why.to_owned()))
 }
 
 /// Opening failed before the line ran: a fault of ours.

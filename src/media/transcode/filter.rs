@@ -10,12 +10,15 @@ use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph};
 use crate::media::info::Rational;
 use crate::media::plan::{AudioWay, VideoEncode};
+use crate::media::tones::Tones;
 
 /// Rebases times and keeps them strictly ascending.
 struct Clock {
     shift: i64,
     last: Option<i64>,
     step: i64,
+    /// Between frames whose times are equal or go back: half a frame, but no less than the contract's frame rate.
+    squeezed: i64,
     /// The first frame is 0: for streams whose container has no presentation times, or that are alone.
     anchored: bool,
     /// Times that are kept, in the stream's base.
@@ -30,10 +33,13 @@ impl Clock {
             num: rate.den,
             den: rate.num.max(1),
         };
+        let step = frame.rescale(1, time_base).max(1);
+        let fastest = Rational { num: 1, den: 60 }.rescale(1, time_base);
         Self {
             shift: Rational::MICROS.rescale(job.zero_us, time_base),
             last: None,
-            step: frame.rescale(1, time_base).max(1),
+            step,
+            squeezed: (step / 2).max(fastest).max(1),
             anchored: job.info.video().is_some_and(|video| !video.has_pts)
                 || job.info.is_container(&["avi"])
                 || job.plan.audio.is_none(),
@@ -64,7 +70,7 @@ impl Clock {
             && pts <= last
         {
             job.tally.clamped.fetch_add(1, Relaxed);
-            pts = last + 1;
+            pts = last + self.squeezed;
         }
         self.last = Some(pts);
         frame.set_pts(Some(pts));
@@ -75,6 +81,8 @@ impl Clock {
 pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
     let Some(encode) = job.plan.encode() else { return Ok(()) };
     let mut clock = Clock::new(job, encode, time_base);
+    let tones = Tones::of(&encode.picture);
+    let mut first: Option<FrameShape> = None;
     let mut graph: Option<(FrameShape, Graph)> = None;
     while let Some(mut frame) = receive(job, from)? {
         if !clock.place(job, &mut frame) {
@@ -84,20 +92,27 @@ pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         let shape = frame.shape();
         if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
             if let Some((_, old)) = &mut graph {
-                end(old, to)?;
+                end(old, &tones, to)?;
             }
-            graph = Some((shape.clone(), open_video(job, encode, &shape, time_base)?));
+            let first = first.get_or_insert_with(|| shape.clone());
+            graph = Some((shape.clone(), open_video(job, encode, first, &shape, time_base)?));
         }
         let Some((_, graph)) = &mut graph else { continue };
         graph.send(Some(frame)).map_err(engine("filter the video"))?;
-        drain(graph, to)?;
+        drain(graph, &tones, to)?;
     }
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, &tones, to))
 }
 
-fn open_video(job: &Job<'_>, encode: &VideoEncode, shape: &FrameShape, time_base: Rational) -> Result<Graph, Halt> {
+fn open_video(
+    job: &Job<'_>,
+    encode: &VideoEncode,
+    first: &FrameShape,
+    shape: &FrameShape,
+    time_base: Rational,
+) -> Result<Graph, Halt> {
     let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
-    let chain = chain::video(&encode.picture, shape, pixel);
+    let chain = chain::video(&encode.picture, first, shape, pixel);
     Graph::video(shape, time_base, encode.frame_rate, &chain, job.threads).map_err(|error| {
         Halt::Failed(MediaError::Engine {
             doing: "build the video filters",
@@ -134,7 +149,7 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
             let anew = graph.is_some();
             if let Some((_, old)) = &mut graph {
-                end(old, to)?;
+                end(old, &Tones::AsTheyAre, to)?;
             }
             let target = chain::Sound {
                 codec: *codec,
@@ -148,25 +163,28 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         }
         let Some((_, graph)) = &mut graph else { continue };
         match graph.send(Some(frame)) {
-            Ok(()) => drain(graph, to)?,
+            Ok(()) => drain(graph, &Tones::AsTheyAre, to)?,
             // The end of the part was reached.
-            Err(AvError::EOF) => return drain(graph, to),
+            Err(AvError::EOF) => return drain(graph, &Tones::AsTheyAre, to),
             Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
         }
     }
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, &Tones::AsTheyAre, to))
 }
 
-fn end(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+fn end(graph: &mut Graph, tones: &Tones, to: &SyncSender<Filtered>) -> Stage {
     graph.send(None).map_err(engine("end the filters"))?;
-    drain(graph, to)
+    drain(graph, tones, to)
 }
 
-fn drain(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+fn drain(graph: &mut Graph, tones: &Tones, to: &SyncSender<Filtered>) -> Stage {
     let time_base = graph.time_base();
     loop {
         match graph.receive() {
-            Ok(frame) => to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?,
+            Ok(frame) => {
+                let frame = tones.pass(frame).map_err(engine("map the colours"))?;
+                to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?;
+            }
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
             Err(error) => return Err(Halt::Failed(engine("filter")(error))),
         }
