@@ -1,17 +1,29 @@
 //! Typed plan -> the text of a filter chain. Pure; only numbers and names of ours get in.
 
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::error::MediaError;
 use super::ffi::{FrameShape, PixelFacts};
 use super::info::Orientation;
 use super::plan::{Alpha, Cut, Picture};
 use super::preset::AudioCodec;
+use super::tone;
 
 /// Two shapes whose proportions differ by less than this are the same picture, rounded.
 const PROPORTION_SLACK: f64 = 0.02;
 
-/// The chain for frames of this shape; `first` is the shape that the stream began with, which the plan was made for.
-///
-/// Where colours are mapped, what comes out has 10 bits and the source's colours still.
-pub(super) fn video(picture: &Picture, first: &FrameShape, shape: &FrameShape, pixel: PixelFacts) -> String {
+/// The chain for frames of this shape; `first` is the shape that the stream began with, which the plan was made for, `table` where
+/// the colours of a picture that is mapped lie.
+pub(super) fn video(
+    picture: &Picture,
+    table: Option<&Path>,
+    first: &FrameShape,
+    shape: &FrameShape,
+    pixel: PixelFacts,
+) -> String {
     let mut filters: Vec<String> = Vec::new();
     if picture.deinterlace {
         filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
@@ -32,18 +44,28 @@ pub(super) fn video(picture: &Picture, first: &FrameShape, shape: &FrameShape, p
     let full_range = shape.full_range || pixel.jpeg_range || picture.source.full_range;
     let range = if full_range { "pc" } else { "tv" };
     let scale = format!("scale={width}:{height}:flags=bicubic");
-    let wide = matrix_name(picture.source.matrix);
-    let (colours, pixels) = match (picture.to_bt709, pixel.rgb, picture.alpha) {
-        // The tone map that follows knows the range and the matrix.
-        (true, true, _) => (format!(":out_range={range}:out_color_matrix={wide}"), "yuv420p10le"),
-        (true, false, _) => (format!(":in_range={range}:out_range={range}"), "yuv420p10le"),
-        (false, true, alpha) => (
-            format!(":out_range=tv:out_color_matrix={}", matrix_name(picture.colour.matrix)),
-            pixels_with(alpha),
-        ),
-        (false, false, alpha) => (format!(":in_range={range}:out_range=tv"), pixels_with(alpha)),
+    let pixels = match picture.alpha {
+        Alpha::Kept => "yuva420p",
+        Alpha::None | Alpha::OnBlack => "yuv420p",
     };
-    filters.push(format!("{scale}{colours}"));
+    let to_yuv = format!(":out_range=tv:out_color_matrix={}", matrix_name(picture.colour.matrix));
+    match (table, pixel.rgb) {
+        (Some(table), rgb) => {
+            let from = if rgb {
+                String::new()
+            } else {
+                format!(
+                    ":in_range={range}:in_color_matrix={}",
+                    matrix_name(picture.source.matrix)
+                )
+            };
+            filters.push(format!("{scale}{from}"));
+            filters.push(format!("format=gbrp16le,lut3d=file='{}'", table.display()));
+            filters.push(format!("scale={}", &to_yuv[1..]));
+        }
+        (None, true) => filters.push(format!("{scale}{to_yuv}")),
+        (None, false) => filters.push(format!("{scale}:in_range={range}:out_range=tv")),
+    }
     filters.push(format!("format={pixels}"));
     if (width, height) != target {
         let (target_width, target_height) = target;
@@ -57,11 +79,30 @@ pub(super) fn video(picture: &Picture, first: &FrameShape, shape: &FrameShape, p
     filters.join(",")
 }
 
-fn pixels_with(alpha: Alpha) -> &'static str {
-    match alpha {
-        Alpha::Kept => "yuva420p",
-        Alpha::None | Alpha::OnBlack => "yuv420p",
+/// The file of colours for a picture that is mapped; it must live until the filters are built.
+pub(super) fn table(picture: &Picture) -> Result<Option<NamedTempFile>, MediaError> {
+    if !picture.to_bt709 {
+        return Ok(None);
     }
+    let cube = tone::cube(tone::Source {
+        colour: picture.source,
+        peak_nits: picture.peak_nits,
+    });
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix("kadr-").suffix(".cube").tempfile()?;
+        file.write_all(cube.as_bytes())?;
+        // The name stands between quotes in the chain; the folder is the operator's.
+        if file.path().to_str().is_none_or(|path| path.contains(['\'', '\\'])) {
+            return Err(io::Error::other(
+                "the folder for temporary files has a quote in its name",
+            ));
+        }
+        Ok(file)
+    };
+    write().map(Some).map_err(|source| MediaError::Io {
+        doing: "write the table of colours",
+        source,
+    })
 }
 
 /// The size that frames of this shape are scaled to: the target, or less where their proportions are others than those

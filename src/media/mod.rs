@@ -32,7 +32,6 @@ mod sniff;
 pub mod thumbnail;
 mod timeline;
 mod tone;
-mod tones;
 mod transcode;
 mod verify;
 

@@ -185,9 +185,7 @@ fn read_info(demuxer: &mut Input, size_bytes: u64, limits: &Limits) -> Result<Me
         }
         .into());
     }
-    if let Some(index) = video {
-        look_at_first_packets(demuxer, index, &mut streams);
-    }
+    look_at_first_packets(demuxer, [video, audio], &mut streams)?;
     forget_uncounted_frames(demuxer, &mut streams);
     let info = MediaInfo {
         container: demuxer.format_name(),
@@ -359,24 +357,35 @@ fn believable_fps(average: f64, real: f64) -> f64 {
     }
 }
 
-/// Whether the first video packet could open a file of its own.
-fn look_at_first_packets(demuxer: &mut Input, index: usize, streams: &mut [Stream]) {
-    let Some(Stream {
-        kind: Kind::Video(video),
-        ..
-    }) = streams.get_mut(index)
-    else {
-        return;
-    };
+/// What the first packets of the chosen streams say: whether the video could open a file of its own, and whether
+/// anything is encrypted.
+fn look_at_first_packets(
+    demuxer: &mut Input,
+    chosen: [Option<usize>; 2],
+    streams: &mut [Stream],
+) -> Result<(), Refusal> {
+    let [video, _] = chosen;
+    let mut waiting: Vec<usize> = chosen.into_iter().flatten().collect();
     for _ in 0..FIRST_PACKETS_MAX {
-        match demuxer.read() {
-            Ok(Some(packet)) if packet.stream() == index => {
-                video.starts_on_key = packet.is_key() && !packet.is_discard();
-                video.has_pts = packet.pts().is_some();
-                return;
-            }
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return,
+        let Ok(Some(packet)) = demuxer.read() else { break };
+        let index = packet.stream();
+        if !waiting.contains(&index) {
+            continue;
+        }
+        if packet.is_encrypted() {
+            return Err(Refusal::Encrypted);
+        }
+        waiting.retain(|&one| one != index);
+        if let (true, Some(Kind::Video(found))) = (
+            Some(index) == video,
+            streams.get_mut(index).map(|stream| &mut stream.kind),
+        ) {
+            found.starts_on_key = packet.is_key() && !packet.is_discard();
+            found.has_pts = packet.pts().is_some();
+        }
+        if waiting.is_empty() {
+            break;
         }
     }
+    Ok(())
 }

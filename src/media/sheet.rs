@@ -7,15 +7,16 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use super::chain;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::{self, AvError, Decoder, Frame, Graph, Input, StreamParams};
+use super::ffi::{self, AvError, Decoder, Frame, Graph, Input, Source, StreamParams};
 use super::info::{MediaInfo, Rational};
 use super::jpeg;
 use super::limits::Limits;
 use super::plan::{Picture, Plan};
-use super::tones::Tones;
 use super::transcode::engine;
 use super::verify::{DECODED_PERCENT_MIN, Verdict};
 
@@ -156,17 +157,18 @@ fn next_frame(
 
 fn small(frame: Frame, picture: &Picture) -> Result<Frame, MediaError> {
     let shape = frame.shape();
-    let chain = chain::video(
-        picture,
-        &shape,
-        &shape,
-        ffi::pixel_facts(shape.format).unwrap_or_default(),
-    );
-    let mut graph = Graph::video(&shape, Rational::MICROS, RATE, &chain, 1).map_err(engine("build the filters"))?;
+    let table = chain::table(picture)?;
+    let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
+    let chain = chain::video(picture, table.as_ref().map(NamedTempFile::path), &shape, &shape, pixel);
+    let source = Source {
+        shape: &shape,
+        time_base: Rational::MICROS,
+        frame_rate: RATE,
+    };
+    let mut graph = Graph::video(&source, &chain, 1).map_err(engine("build the filters"))?;
     graph.send(Some(frame)).map_err(engine("scale a picture"))?;
     graph.send(None).map_err(engine("scale a picture"))?;
-    let frame = graph.receive().map_err(engine("scale a picture"))?;
-    Tones::of(picture).pass(frame).map_err(engine("map the colours"))
+    graph.receive().map_err(engine("scale a picture"))
 }
 
 fn tile(cells: Vec<Frame>) -> Result<Frame, MediaError> {
@@ -175,8 +177,12 @@ fn tile(cells: Vec<Frame>) -> Result<Frame, MediaError> {
     };
     let rows = u32::try_from(cells.len()).unwrap_or(PICTURES).div_ceil(COLUMNS);
     let chain = format!("tile={COLUMNS}x{rows}:padding=4:margin=4,scale=out_range=pc,format=yuvj420p");
-    let mut graph =
-        Graph::video(&first.shape(), Rational::MICROS, RATE, &chain, 1).map_err(engine("build the filters"))?;
+    let source = Source {
+        shape: &first.shape(),
+        time_base: Rational::MICROS,
+        frame_rate: RATE,
+    };
+    let mut graph = Graph::video(&source, &chain, 1).map_err(engine("build the filters"))?;
     for (number, mut frame) in (0..).zip(cells) {
         frame.set_pts(Some(number));
         graph.send(Some(frame)).map_err(engine("draw the sheet"))?;

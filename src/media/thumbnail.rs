@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::{AvError, Decoder, Frame, Graph, Input};
+use super::ffi::{AvError, Decoder, Frame, Graph, Input, Source};
 use super::info::Rational;
 use super::jpeg;
 use super::limits::Limits;
@@ -38,14 +38,12 @@ pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), Med
          format=yuvj420p{}{turn}",
         if turn.is_empty() { "" } else { "," }
     );
-    let mut graph = Graph::video(
-        &frame.shape(),
-        Rational::MICROS,
-        Rational { num: 25, den: 1 },
-        &chain,
-        1,
-    )
-    .map_err(engine("build the thumbnail filters"))?;
+    let source = Source {
+        shape: &frame.shape(),
+        time_base: Rational::MICROS,
+        frame_rate: Rational { num: 25, den: 1 },
+    };
+    let mut graph = Graph::video(&source, &chain, 1).map_err(engine("build the thumbnail filters"))?;
     graph.send(Some(frame)).map_err(engine("filter the thumbnail"))?;
     graph.send(None).map_err(engine("filter the thumbnail"))?;
     let small = graph.receive().map_err(engine("filter the thumbnail"))?;

@@ -1,14 +1,16 @@
-//! High dynamic range and wide colour -> BT.709: one table for a film, applied to each frame.
+//! High dynamic range and wide colour -> BT.709: a table of colours that the filters look each pixel up in.
 //!
 //! ```text
-//! Y'CbCr 10 bit --(matrix, range)--> R'G'B' --(PQ | HLG + OOTF | gamma)--> light in cd/m2
-//!   --(BT.2390 knee on luminance)--> --(BT.2020 -> BT.709, too bright or too vivid goes towards grey)-->
-//!   --(BT.1886)--> R'G'B' --> Y'CbCr 8 bit, limited range
+//! R'G'B' of the source --(PQ | HLG + OOTF | gamma)--> light in cd/m2
+//!   --(BT.2390 knee on the strongest part)--> --(BT.2020 -> BT.709, too bright or too vivid goes towards grey)-->
+//!   --(BT.1886)--> R'G'B' of the output
 //! ```
 //!
-//! The way through is pure arithmetic on one colour, so it is walked once for each point of a grid, and frames are
-//! looked up in it: a 1080p frame takes some 10 ms instead of the 200 ms of a chain of filters on floats (docs/tone.md).
-//! Chroma is looked up at its own resolution with the mean of its four lumas.
+//! The way through is pure arithmetic on one colour, so it is walked once for each point of a cube; `lut3d` does the
+//! rest on integers: 54 ms of processor time a 1080p frame where a chain of filters on floats takes 106 ms (FFmpeg
+//! 5.1.9, one core). `haldclut`, which would need no file, mixes up the planes of planar pictures in that version.
+
+use std::fmt::Write;
 
 use super::info::Colour;
 
@@ -16,18 +18,8 @@ use super::info::Colour;
 const WHITE_NITS: f64 = 203.0;
 /// What a film is taken to reach where it does not say: the usual mastering display, cd/m2.
 const PEAK_NITS_DEFAULT: f64 = 1_000.0;
-
-/// Grid points along luma and along each chroma, one more than a power of two.
-const LUMA_POINTS: usize = 65;
-const CHROMA_POINTS: usize = 33;
-/// 10-bit steps between grid points.
-const LUMA_SHIFT: u32 = 4;
-const CHROMA_SHIFT: u32 = 5;
-/// Fractional bits of the table's values.
-const FRACTION_BITS: u32 = 6;
-
-/// Ordered dither of what 8 bits cannot hold, in 64ths of a step.
-const DITHER: [[i32; 4]; 4] = [[2, 34, 10, 42], [50, 18, 58, 26], [14, 46, 6, 38], [62, 30, 54, 22]];
+/// Points of the cube along each side, as the usual tables have.
+const CUBE_POINTS: u32 = 33;
 
 /// What the table is made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,187 +29,30 @@ pub(super) struct Source {
     pub(super) peak_nits: Option<u32>,
 }
 
-/// Colours of a film -> colours of BT.709.
-pub(super) struct ToneMap {
-    /// `[cb][cr][y]`, each output value with [`FRACTION_BITS`] of fraction.
-    luma: Vec<u16>,
-    /// `[cb][cr][y]`: Cb and Cr.
-    chroma: Vec<[u16; 2]>,
-}
-
-/// A plane of 16-bit samples, its rows `stride` samples apart.
-#[derive(Clone, Copy)]
-pub(super) struct Wide<'a> {
-    pub(super) samples: &'a [u16],
-    pub(super) stride: usize,
-}
-
-/// A plane of bytes, its rows `stride` bytes apart.
-pub(super) struct Narrow<'a> {
-    pub(super) samples: &'a mut [u8],
-    pub(super) stride: usize,
-}
-
-impl ToneMap {
-    /// Walks the grid.
-    pub(super) fn new(source: Source) -> Self {
-        let count = CHROMA_POINTS * CHROMA_POINTS * LUMA_POINTS;
-        let (mut luma, mut chroma) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for cb in 0..CHROMA_POINTS {
-            for cr in 0..CHROMA_POINTS {
-                for y in 0..LUMA_POINTS {
-                    let code = [y << LUMA_SHIFT, cb << CHROMA_SHIFT, cr << CHROMA_SHIFT];
-                    let [y, cb, cr] = map(source, code.map(precise));
-                    luma.push(fixed(y));
-                    chroma.push([fixed(cb), fixed(cr)]);
-                }
-            }
-        }
-        Self { luma, chroma }
-    }
-
-    /// Maps a 4:2:0 picture of 10 bits; sizes are even.
-    pub(super) fn apply(&self, from: [Wide<'_>; 3], to: [Narrow<'_>; 3], width: usize, height: usize) {
-        let [to_y, to_cb, to_cr] = to;
-        for row in 0..height / 2 {
-            let chroma_from = |plane: &Wide<'_>| row * plane.stride..row * plane.stride + width / 2;
-            let cbs = &from[1].samples[chroma_from(&from[1])];
-            let crs = &from[2].samples[chroma_from(&from[2])];
-            let at = 2 * row * from[0].stride;
-            let upper = &from[0].samples[at..at + width];
-            let lower = &from[0].samples[at + from[0].stride..at + from[0].stride + width];
-            let (out_upper, out_lower) = to_y.samples[2 * row * to_y.stride..].split_at_mut(to_y.stride);
-            let out_cbs = &mut to_cb.samples[row * to_cb.stride..][..width / 2];
-            let out_crs = &mut to_cr.samples[row * to_cr.stride..][..width / 2];
-            let dithers = (&DITHER[2 * row % 4], &DITHER[(2 * row + 1) % 4]);
-            for column in 0..width / 2 {
-                let cell = Cell::of(cbs[column], crs[column]);
-                let (left, right) = (2 * column, 2 * column + 1);
-                let lumas = [upper[left], upper[right], lower[left], lower[right]];
-                let noise = 2 * column % 4;
-                out_upper[left] = self.luma_at(&cell, lumas[0], dithers.0[noise]);
-                out_upper[right] = self.luma_at(&cell, lumas[1], dithers.0[noise + 1]);
-                out_lower[left] = self.luma_at(&cell, lumas[2], dithers.1[noise]);
-                out_lower[right] = self.luma_at(&cell, lumas[3], dithers.1[noise + 1]);
-                let mean = (lumas.iter().map(|&luma| u32::from(luma)).sum::<u32>() + 2) / 4;
-                let dither = DITHER[row % 4][column % 4];
-                [out_cbs[column], out_crs[column]] = self.chroma_at(&cell, mean, dither);
+/// The table as a `.cube` file (Adobe Cube LUT 1.0): red fastest, then green, then blue.
+pub(super) fn cube(source: Source) -> String {
+    let points = || (0..CUBE_POINTS).map(|point| f64::from(point) / f64::from(CUBE_POINTS - 1));
+    let mut text = format!("LUT_3D_SIZE {CUBE_POINTS}\n");
+    for blue in points() {
+        for green in points() {
+            for red in points() {
+                let [red, green, blue] = map(source, [red, green, blue]);
+                let _ = writeln!(text, "{red:.5} {green:.5} {blue:.5}");
             }
         }
     }
-
-    fn luma_at(&self, cell: &Cell, luma: u16, dither: i32) -> u8 {
-        let (index, part) = split(u32::from(luma), LUMA_SHIFT, LUMA_POINTS);
-        let mut sum = 0;
-        for (base, weight) in cell.bases.iter().zip(cell.weights) {
-            let pair = &self.luma[base + index..base + index + 2];
-            let value = i32::from(pair[0]) * (16 - part) + i32::from(pair[1]) * part;
-            sum += (value >> LUMA_SHIFT) * weight;
-        }
-        round(sum, dither)
-    }
-
-    fn chroma_at(&self, cell: &Cell, luma: u32, dither: i32) -> [u8; 2] {
-        let (index, part) = split(luma, LUMA_SHIFT, LUMA_POINTS);
-        let mut sums = [0; 2];
-        for (base, weight) in cell.bases.iter().zip(cell.weights) {
-            let pair = &self.chroma[base + index..base + index + 2];
-            for (channel, sum) in sums.iter_mut().enumerate() {
-                let value = i32::from(pair[0][channel]) * (16 - part) + i32::from(pair[1][channel]) * part;
-                *sum += (value >> LUMA_SHIFT) * weight;
-            }
-        }
-        sums.map(|sum| round(sum, dither))
-    }
+    text
 }
 
-/// The four columns of the table around a chroma, and their weights, which add up to 1024.
-struct Cell {
-    bases: [usize; 4],
-    weights: [i32; 4],
-}
-
-impl Cell {
-    fn of(cb: u16, cr: u16) -> Self {
-        let (cb, cb_part) = split(u32::from(cb), CHROMA_SHIFT, CHROMA_POINTS);
-        let (cr, cr_part) = split(u32::from(cr), CHROMA_SHIFT, CHROMA_POINTS);
-        let base = (cb * CHROMA_POINTS + cr) * LUMA_POINTS;
-        let across = CHROMA_POINTS * LUMA_POINTS;
-        Self {
-            bases: [base, base + LUMA_POINTS, base + across, base + across + LUMA_POINTS],
-            weights: [
-                (32 - cb_part) * (32 - cr_part),
-                (32 - cb_part) * cr_part,
-                cb_part * (32 - cr_part),
-                cb_part * cr_part,
-            ],
-        }
-    }
-}
-
-/// Grid point below a 10-bit value, and how far beyond it.
-fn split(value: u32, shift: u32, points: usize) -> (usize, i32) {
-    let value = value.min(1023);
-    let index = (value >> shift) as usize;
-    debug_assert!(index + 1 < points);
-    #[expect(clippy::cast_possible_wrap, reason = "below 32")]
-    let part = (value & ((1 << shift) - 1)) as i32;
-    (index, part)
-}
-
-#[expect(clippy::cast_sign_loss, reason = "clamped to a byte")]
-fn round(sum: i32, dither: i32) -> u8 {
-    // Weights add up to 1024.
-    (((sum >> 10) + dither) >> FRACTION_BITS).clamp(0, 255) as u8
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range before"
-)]
-fn fixed(value: f64) -> u16 {
-    (value * f64::from(1 << FRACTION_BITS)).round().clamp(0.0, 16_383.0) as u16
-}
-
-#[expect(clippy::cast_precision_loss, reason = "at most 1024")]
-fn precise(value: usize) -> f64 {
-    value as f64
-}
-
-/// One colour: 10-bit Y'CbCr -> 8-bit Y'CbCr of BT.709, both unrounded.
-fn map(source: Source, code: [f64; 3]) -> [f64; 3] {
-    let rgb = rgb_of(source.colour, code);
+/// One colour, R'G'B' of the source to R'G'B' of BT.709, both 0..=1.
+fn map(source: Source, rgb: [f64; 3]) -> [f64; 3] {
     let light = light_of(source, rgb);
     let light = if source.colour.is_wide() || source.colour.primaries == 2 {
         to_bt709_primaries(light)
     } else {
         light
     };
-    let rgb = into_gamut(light).map(|part| part.powf(1.0 / 2.4));
-    let luma = 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
-    [
-        16.0 + 219.0 * luma,
-        128.0 + 224.0 * (rgb[2] - luma) / 1.8556,
-        128.0 + 224.0 * (rgb[0] - luma) / 1.5748,
-    ]
-}
-
-/// Y'CbCr of 10 bits -> R'G'B', 0..=1 (ITU-T H.273, equations 41 to 46).
-fn rgb_of(colour: Colour, [y, cb, cr]: [f64; 3]) -> [f64; 3] {
-    let (y, cb, cr) = if colour.full_range {
-        (y / 1023.0, (cb - 512.0) / 1023.0, (cr - 512.0) / 1023.0)
-    } else {
-        ((y - 64.0) / 876.0, (cb - 512.0) / 896.0, (cr - 512.0) / 896.0)
-    };
-    let (kr, kb) = match colour.matrix {
-        1 => (0.2126, 0.0722),
-        5 | 6 => (0.299, 0.114),
-        _ => (0.2627, 0.0593),
-    };
-    let (red, blue) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);
-    let green = (y - kr * red - kb * blue) / (1.0 - kr - kb);
-    [red, green, blue].map(|part| part.clamp(0.0, 1.0))
+    into_gamut(light).map(|part| part.powf(1.0 / 2.4))
 }
 
 /// R'G'B' -> light relative to the output's white, its highlights under the knee.
@@ -231,9 +66,10 @@ fn light_of(source: Source, rgb: [f64; 3]) -> [f64; 3] {
         // Wide colour without a wide range: display light is what BT.1886 says.
         _ => return rgb.map(|part| part.powf(2.4)),
     };
-    let luminance = 0.2627 * nits[0] + 0.6780 * nits[1] + 0.0593 * nits[2];
-    let factor = if luminance > 0.0 {
-        knee(luminance, peak_nits) / luminance
+    // By the strongest part: a blue sky stays blue, where its luminance would let it through to white.
+    let strongest = nits[0].max(nits[1]).max(nits[2]);
+    let factor = if strongest > 0.0 {
+        knee(strongest, peak_nits) / strongest
     } else {
         0.0
     };
@@ -299,8 +135,13 @@ fn to_bt709_primaries([red, green, blue]: [f64; 3]) -> [f64; 3] {
     ]
 }
 
-/// Colours that BT.709 does not have move towards the grey of their own luminance until they fit.
+/// How much of what is too bright is made darker; the rest moves towards the grey of its luminance, as film does.
+const DARKER_SHARE: f64 = 0.75;
+
+/// Colours that BT.709 does not have: too vivid ones move towards grey, too bright ones get darker and a little paler.
 fn into_gamut(light: [f64; 3]) -> [f64; 3] {
+    let brightest = light[0].max(light[1]).max(light[2]).max(1.0);
+    let light = light.map(|part| part / brightest.powf(DARKER_SHARE));
     let grey = (0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]).clamp(0.0, 1.0);
     let mut share: f64 = 1.0;
     for part in light {
@@ -328,77 +169,61 @@ mod tests {
         peak_nits: None,
     };
 
-    /// 10-bit limited-range luma of a light.
-    fn code(nits: f64) -> f64 {
-        64.0 + 876.0 * nits_to_pq(nits)
-    }
-
-    fn luma_of(nits: f64) -> f64 {
-        map(PQ, [code(nits), 512.0, 512.0])[0]
+    fn grey(nits: f64) -> [f64; 3] {
+        map(PQ, [nits_to_pq(nits); 3])
     }
 
     #[test]
     fn black_stays_black_and_the_peak_becomes_white() {
-        assert!((luma_of(0.0) - 16.0).abs() < 0.5, "{}", luma_of(0.0));
-        assert!((luma_of(1_000.0) - 235.0).abs() < 1.5, "{}", luma_of(1_000.0));
+        assert!(grey(0.0)[0] < 0.002, "{:?}", grey(0.0));
+        assert!(grey(1_000.0)[0] > 0.998, "{:?}", grey(1_000.0));
     }
 
     #[test]
     fn lights_below_the_knee_keep_their_brightness() {
         // 50 cd/m2 of a white of 203, shown by BT.1886.
-        let expected = 16.0 + 219.0 * (50.0_f64 / WHITE_NITS).powf(1.0 / 2.4);
-        assert!((luma_of(50.0) - expected).abs() < 1.0, "{} {expected}", luma_of(50.0));
+        let expected = (50.0_f64 / WHITE_NITS).powf(1.0 / 2.4);
+        assert!((grey(50.0)[0] - expected).abs() < 0.005, "{:?} {expected}", grey(50.0));
     }
 
     #[test]
-    fn brighter_light_never_gets_darker() {
-        let lumas: Vec<f64> = (0..=1_000).map(|nits| luma_of(f64::from(nits))).collect();
-        assert!(lumas.windows(2).all(|pair| pair[0] <= pair[1] + 1e-9));
-    }
-
-    #[test]
-    fn grey_stays_grey() {
-        for nits in [1.0, 20.0, 200.0, 900.0] {
-            let [_, cb, cr] = map(PQ, [code(nits), 512.0, 512.0]);
-            assert!(
-                (cb - 128.0).abs() < 0.2 && (cr - 128.0).abs() < 0.2,
-                "{nits}: {cb} {cr}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_table_gives_what_the_way_through_gives() {
-        let table = ToneMap::new(PQ);
-        let (cb, cr) = (600_u16, 470_u16);
-        let lumas: Vec<u16> = (64..940).step_by(2).collect();
-        let width = lumas.len() / 2 * 2;
-        let from = |samples, stride| Wide { samples, stride };
-        let (cbs, crs) = (vec![cb; width / 2], vec![cr; width / 2]);
-        let both: Vec<u16> = [&lumas[..width], &lumas[..width]].concat();
-        let (mut y, mut u, mut v) = (vec![0; 2 * width], vec![0; width / 2], vec![0; width / 2]);
-        table.apply(
-            [from(&both, width), from(&cbs, width / 2), from(&crs, width / 2)],
-            [
-                Narrow {
-                    samples: &mut y,
-                    stride: width,
-                },
-                Narrow {
-                    samples: &mut u,
-                    stride: width / 2,
-                },
-                Narrow {
-                    samples: &mut v,
-                    stride: width / 2,
-                },
-            ],
-            width,
-            2,
+    fn brighter_light_never_gets_darker_and_grey_stays_grey() {
+        let greys: Vec<[f64; 3]> = (0..=1_000).map(|nits| grey(f64::from(nits))).collect();
+        assert!(greys.windows(2).all(|pair| pair[0][1] <= pair[1][1] + 1e-9));
+        assert!(
+            greys
+                .iter()
+                .all(|[red, green, blue]| (red - green).abs() < 1e-3 && (blue - green).abs() < 1e-3)
         );
-        for (at, &luma) in lumas[..width].iter().enumerate() {
-            let exact = map(PQ, [f64::from(luma), f64::from(cb), f64::from(cr)])[0];
-            assert!((f64::from(y[at]) - exact).abs() < 2.0, "{luma}: {} {exact}", y[at]);
-        }
+    }
+
+    #[test]
+    fn a_bright_blue_stays_blue() {
+        let [red, green, blue] = map(PQ, [nits_to_pq(150.0), nits_to_pq(250.0), nits_to_pq(500.0)]);
+        assert!(blue > green + 0.1 && green > red, "{red} {green} {blue}");
+    }
+
+    #[test]
+    fn the_white_of_hlg_is_bright_and_not_clipped() {
+        let source = Source {
+            colour: Colour {
+                transfer: Colour::HLG,
+                ..PQ.colour
+            },
+            peak_nits: None,
+        };
+        // BT.2408: reference white is a signal of 75 %.
+        let [_, green, _] = map(source, [0.75; 3]);
+        assert!((0.85..0.97).contains(&green), "{green}");
+    }
+
+    #[test]
+    fn the_cube_has_all_its_points_in_range() {
+        let text = cube(PQ);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(lines.len(), (CUBE_POINTS * CUBE_POINTS * CUBE_POINTS) as usize);
+        assert_eq!(lines.first(), Some(&"0.00000 0.00000 0.00000"));
+        let mut parts = lines.iter().flat_map(|line| line.split(' '));
+        assert!(parts.all(|part| part.parse::<f64>().is_ok_and(|part| (0.0..=1.0).contains(&part))));
     }
 }

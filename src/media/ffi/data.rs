@@ -72,6 +72,14 @@ impl Packet {
         unsafe { std::slice::from_raw_parts(raw.data, raw.size as usize) }
     }
 
+    /// Whether what the packet holds is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INFO;
+        // SAFETY: valid packet; the size may be left out.
+        let data = unsafe { ffi::av_packet_get_side_data(self.0.as_ptr(), kind, std::ptr::null_mut()) };
+        !data.is_null()
+    }
+
     /// Whether the packet brings parameters that replace those of the stream.
     pub(crate) fn has_new_parameters(&self) -> bool {
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
@@ -198,80 +206,6 @@ impl Frame {
             transfer: raw.color_trc as i32,
             primaries: raw.color_primaries as i32,
         }
-    }
-}
-
-/// The planes of a 4:2:0 picture as slices, for arithmetic of our own.
-impl Frame {
-    /// A writable 8-bit picture with the times of another one.
-    pub(crate) fn yuv420p_like(other: &Self) -> Result<Self, AvError> {
-        let mut frame = Self::new()?;
-        // SAFETY: both valid; times and other properties are copied, the buffers are not.
-        check(unsafe { ffi::av_frame_copy_props(frame.0.as_ptr(), other.0.as_ptr()) })?;
-        // SAFETY: just made, ours alone.
-        let raw = unsafe { frame.0.as_mut() };
-        raw.format = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as i32;
-        raw.width = other.raw().width;
-        raw.height = other.raw().height;
-        // SAFETY: format and size are set; allocates the planes.
-        check(unsafe { ffi::av_frame_get_buffer(frame.0.as_ptr(), 0) })?;
-        Ok(frame)
-    }
-
-    pub(crate) fn is_yuv420p10(&self) -> bool {
-        self.raw().format == ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE as i32
-    }
-
-    /// Width and height, pixels.
-    pub(crate) fn size(&self) -> (usize, usize) {
-        (self.raw().width as usize, self.raw().height as usize)
-    }
-
-    fn plane(&self, index: usize) -> (*mut u8, usize, usize) {
-        let raw = self.raw();
-        let rows = raw.height as usize;
-        let rows = if index == 0 { rows } else { rows.div_ceil(2) };
-        let stride = usize::try_from(raw.linesize[index]).unwrap_or(0);
-        (raw.data[index], stride, rows)
-    }
-
-    /// The planes of a [`Frame::is_yuv420p10`] picture, with samples a row.
-    pub(crate) fn wide_planes(&self) -> [(&[u16], usize); 3] {
-        assert!(self.is_yuv420p10(), "not a 10-bit picture");
-        [0, 1, 2].map(|index| {
-            let (data, stride, rows) = self.plane(index);
-            if data.is_null() {
-                return (&[][..], 0);
-            }
-            #[expect(
-                clippy::cast_ptr_alignment,
-                reason = "libav aligns planes for vectors, 32 bytes at least"
-            )]
-            // SAFETY: libav allocated `stride` bytes for each of `rows` rows, aligned for wider types than u16, and
-            // they live as long as self is borrowed.
-            let samples = unsafe { std::slice::from_raw_parts(data.cast::<u16>(), stride / 2 * rows) };
-            (samples, stride / 2)
-        })
-    }
-
-    /// The planes of a picture made by [`Frame::yuv420p_like`], with bytes a row.
-    pub(crate) fn narrow_planes(&mut self) -> [(&mut [u8], usize); 3] {
-        let format = self.raw().format;
-        assert_eq!(
-            format,
-            ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as i32,
-            "not an 8-bit picture"
-        );
-        [0, 1, 2].map(|index| {
-            let (data, stride, rows) = self.plane(index);
-            if data.is_null() {
-                return (&mut [][..], 0);
-            }
-            // SAFETY: as in `wide_planes`; the three planes do not overlap, and self is exclusively borrowed and the
-            // only owner of the buffer.
-            let samples = unsafe { std::slice::from_raw_parts_mut(data, stride * rows) };
-            (samples, stride)
-        })
     }
 }
 

@@ -8,6 +8,34 @@ use super::av::{AvError, c_string, check};
 use super::data::{Frame, FrameShape};
 use crate::media::info::Rational;
 
+/// What pictures go into a graph.
+pub(crate) struct Source<'a> {
+    pub(crate) shape: &'a FrameShape,
+    pub(crate) time_base: Rational,
+    pub(crate) frame_rate: Rational,
+}
+
+impl Source<'_> {
+    fn text(&self) -> String {
+        let Rational { num, den } = self.time_base;
+        let shape = self.shape;
+        let (sar_num, sar_den) = if shape.sar.0 > 0 && shape.sar.1 > 0 {
+            shape.sar
+        } else {
+            (1, 1)
+        };
+        let rate = if self.frame_rate.num > 0 && self.frame_rate.den > 0 {
+            format!(":frame_rate={}/{}", self.frame_rate.num, self.frame_rate.den)
+        } else {
+            String::new()
+        };
+        format!(
+            "video_size={}x{}:pix_fmt={}:time_base={num}/{den}:pixel_aspect={sar_num}/{sar_den}{rate}",
+            shape.width, shape.height, shape.format
+        )
+    }
+}
+
 /// Frames in, frames out. The description is made of typed numbers by the plan; no user's text reaches it.
 pub(crate) struct Graph {
     graph: NonNull<ffi::AVFilterGraph>,
@@ -19,29 +47,8 @@ pub(crate) struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
-    pub(crate) fn video(
-        shape: &FrameShape,
-        time_base: Rational,
-        frame_rate: Rational,
-        chain: &str,
-        threads: u32,
-    ) -> Result<Self, AvError> {
-        let Rational { num, den } = time_base;
-        let (sar_num, sar_den) = if shape.sar.0 > 0 && shape.sar.1 > 0 {
-            shape.sar
-        } else {
-            (1, 1)
-        };
-        let rate = if frame_rate.num > 0 && frame_rate.den > 0 {
-            format!(":frame_rate={}/{}", frame_rate.num, frame_rate.den)
-        } else {
-            String::new()
-        };
-        let source = format!(
-            "video_size={}x{}:pix_fmt={}:time_base={num}/{den}:pixel_aspect={sar_num}/{sar_den}{rate}",
-            shape.width, shape.height, shape.format
-        );
-        Self::build(("buffer", &source), "buffersink", chain, threads)
+    pub(crate) fn video(source: &Source<'_>, chain: &str, threads: u32) -> Result<Self, AvError> {
+        Self::build(("buffer", &source.text()), "buffersink", chain, threads)
     }
 
     pub(crate) fn audio(shape: &FrameShape, time_base: Rational, chain: &str) -> Result<Self, AvError> {

@@ -29,6 +29,6 @@ pub(super) use self::av::{AvError, init, versions};
 pub(super) use self::bsf::ColourTagger;
 pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder};
 pub(super) use self::data::{Frame, FrameShape, Packet, PixelFacts, StreamParams, pixel_facts};
-pub(super) use self::graph::Graph;
+pub(super) use self::graph::{Graph, Source};
 pub(super) use self::input::{Input, Patience, StreamFacts};
 pub(super) use self::output::Output;

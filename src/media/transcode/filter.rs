@@ -4,13 +4,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use tempfile::NamedTempFile;
+
 use super::{Filtered, Halt, Job, Stage, engine, receive};
 use crate::media::chain;
 use crate::media::error::MediaError;
-use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph};
+use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
 use crate::media::info::Rational;
 use crate::media::plan::{AudioWay, VideoEncode};
-use crate::media::tones::Tones;
 
 /// Rebases times and keeps them strictly ascending.
 struct Clock {
@@ -19,7 +20,7 @@ struct Clock {
     step: i64,
     /// Between frames whose times are equal or go back: half a frame, but no less than the contract's frame rate.
     squeezed: i64,
-    /// The first frame is 0: for streams whose container has no presentation times, or that are alone.
+    /// The first frame is to be 0: for streams whose container has no presentation times, or that are alone.
     anchored: bool,
     /// Times that are kept, in the stream's base.
     kept: Option<i64>,
@@ -81,7 +82,6 @@ impl Clock {
 pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
     let Some(encode) = job.plan.encode() else { return Ok(()) };
     let mut clock = Clock::new(job, encode, time_base);
-    let tones = Tones::of(&encode.picture);
     let mut first: Option<FrameShape> = None;
     let mut graph: Option<(FrameShape, Graph)> = None;
     while let Some(mut frame) = receive(job, from)? {
@@ -92,16 +92,16 @@ pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         let shape = frame.shape();
         if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
             if let Some((_, old)) = &mut graph {
-                end(old, &tones, to)?;
+                end(old, to)?;
             }
             let first = first.get_or_insert_with(|| shape.clone());
             graph = Some((shape.clone(), open_video(job, encode, first, &shape, time_base)?));
         }
         let Some((_, graph)) = &mut graph else { continue };
         graph.send(Some(frame)).map_err(engine("filter the video"))?;
-        drain(graph, &tones, to)?;
+        drain(graph, to)?;
     }
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, &tones, to))
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
 }
 
 fn open_video(
@@ -112,8 +112,15 @@ fn open_video(
     time_base: Rational,
 ) -> Result<Graph, Halt> {
     let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
-    let chain = chain::video(&encode.picture, first, shape, pixel);
-    Graph::video(shape, time_base, encode.frame_rate, &chain, job.threads).map_err(|error| {
+    let table = chain::table(&encode.picture)?;
+    let table = table.as_ref().map(NamedTempFile::path);
+    let chain = chain::video(&encode.picture, table, first, shape, pixel);
+    let source = Source {
+        shape,
+        time_base,
+        frame_rate: encode.frame_rate,
+    };
+    Graph::video(&source, &chain, job.threads).map_err(|error| {
         Halt::Failed(MediaError::Engine {
             doing: "build the video filters",
             what: format!("{error} ({chain})"),
@@ -149,7 +156,7 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
             let anew = graph.is_some();
             if let Some((_, old)) = &mut graph {
-                end(old, &Tones::AsTheyAre, to)?;
+                end(old, to)?;
             }
             let target = chain::Sound {
                 codec: *codec,
@@ -163,28 +170,25 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         }
         let Some((_, graph)) = &mut graph else { continue };
         match graph.send(Some(frame)) {
-            Ok(()) => drain(graph, &Tones::AsTheyAre, to)?,
+            Ok(()) => drain(graph, to)?,
             // The end of the part was reached.
-            Err(AvError::EOF) => return drain(graph, &Tones::AsTheyAre, to),
+            Err(AvError::EOF) => return drain(graph, to),
             Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
         }
     }
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, &Tones::AsTheyAre, to))
+    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
 }
 
-fn end(graph: &mut Graph, tones: &Tones, to: &SyncSender<Filtered>) -> Stage {
+fn end(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
     graph.send(None).map_err(engine("end the filters"))?;
-    drain(graph, tones, to)
+    drain(graph, to)
 }
 
-fn drain(graph: &mut Graph, tones: &Tones, to: &SyncSender<Filtered>) -> Stage {
+fn drain(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
     let time_base = graph.time_base();
     loop {
         match graph.receive() {
-            Ok(frame) => {
-                let frame = tones.pass(frame).map_err(engine("map the colours"))?;
-                to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?;
-            }
+            Ok(frame) => to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?,
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
             Err(error) => return Err(Halt::Failed(engine("filter")(error))),
         }
