@@ -8,6 +8,7 @@
 
 mod bot;
 mod cli;
+mod corpus;
 mod media;
 mod playground;
 mod recovery;
