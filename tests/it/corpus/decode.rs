@@ -24,6 +24,8 @@ pub(crate) struct Frames {
     pub(crate) pts_us: Vec<i64>,
     /// `PICTURE_BYTES` a frame: planes where it is YCbCr, packed where it is RGB.
     pub(crate) pictures: Vec<u8>,
+    /// Width to height as shown before it is turned: what decoder and container say together.
+    pub(crate) aspect: Option<(u64, u64)>,
     /// What ffmpeg complained of.
     pub(crate) errors: Vec<String>,
 }
@@ -56,15 +58,18 @@ pub(crate) struct Request<'a> {
 }
 
 pub(crate) fn frames(request: &Request<'_>) -> Frames {
-    let (times, pictures, errors) = run(
-        request,
-        "split",
-        "-enc_time_base 1:90000 -fps_mode passthrough",
-        "rawvideo",
-    );
+    let options = "-enc_time_base 1:90000 -fps_mode passthrough";
+    let (text, pictures, errors) = run(request, "split", options, "rawvideo");
+    // The small picture is square, so its sample aspect ratio is the shape of the whole.
+    let aspect = text
+        .lines()
+        .find_map(|line| line.strip_prefix("#sar 0: ")?.split_once('/'))
+        .and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)))
+        .filter(|&(num, den)| num > 0 && den > 0);
     Frames {
-        pts_us: times.iter().map(|&(pts, _)| pts * 100 / 9).collect(),
+        pts_us: text.lines().filter_map(line_of).map(|(pts, _)| pts * 100 / 9).collect(),
         pictures,
+        aspect,
         errors,
     }
 }
@@ -77,7 +82,8 @@ pub(crate) fn sound(path: &Path, stream: usize, keep: bool) -> Sound {
         chain: format!("aresample={SOUND_RATE},aformat=sample_fmts=s16:channel_layouts=mono"),
         keep,
     };
-    let (times, bytes, errors) = run(&request, "asplit", "", "s16le");
+    let (text, bytes, errors) = run(&request, "asplit", "", "s16le");
+    let times: Vec<(i64, usize)> = text.lines().filter_map(line_of).collect();
     let samples: Vec<i16> = bytes
         .chunks_exact(2)
         .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
@@ -113,8 +119,8 @@ fn rms(window: &[i16]) -> f32 {
     (sum / window.len() as f32).sqrt()
 }
 
-/// Time and size of each frame, the raw bytes, and the words of ffmpeg.
-fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (Vec<(i64, usize)>, Vec<u8>, Vec<String>) {
+/// A line a frame, the raw bytes, and the words of ffmpeg.
+fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (String, Vec<u8>, Vec<String>) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("decoded");
     std::fs::create_dir_all(&folder).unwrap();
     let name = folder.join(name_of(request));
@@ -144,11 +150,7 @@ fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (Vec<(i6
         std::fs::write(&words, text).unwrap();
     }
     let answer = (
-        std::fs::read_to_string(&times)
-            .unwrap_or_default()
-            .lines()
-            .filter_map(line_of)
-            .collect(),
+        std::fs::read_to_string(&times).unwrap_or_default(),
         std::fs::read(&bytes).unwrap_or_default(),
         std::fs::read_to_string(&words)
             .unwrap()
@@ -165,7 +167,7 @@ fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (Vec<(i6
     answer
 }
 
-/// `0, dts, pts, duration, size, crc`
+/// Time and size of a frame, from `0, dts, pts, duration, size, crc`.
 fn line_of(line: &str) -> Option<(i64, usize)> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     if line.starts_with('#') || fields.len() < 6 {

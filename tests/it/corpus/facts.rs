@@ -29,7 +29,7 @@ pub(crate) struct Stream {
     pub(crate) pixel_format: String,
     pub(crate) field_order: String,
     /// Numerator and denominator; 1:1 where it is undefined.
-    pub(crate) sar: (u32, u32),
+    pub(crate) sar: (u64, u64),
     pub(crate) range: String,
     pub(crate) matrix: String,
     pub(crate) transfer: String,
@@ -111,6 +111,10 @@ impl Stream {
         matches!(self.transfer.as_str(), "smpte2084" | "arib-std-b67")
     }
 
+    pub(crate) fn is_interlaced(&self) -> bool {
+        matches!(self.field_order.as_str(), "tt" | "bb" | "tb" | "bt")
+    }
+
     pub(crate) fn is_full_range(&self) -> bool {
         self.range == "pc" || self.pixel_format.starts_with("yuvj")
     }
@@ -140,7 +144,7 @@ impl Stream {
     /// Size as shown with square pixels and upright: once by widening, once by heightening.
     pub(crate) fn displayed(&self) -> [(f64, f64); 2] {
         let (width, height) = (f64::from(self.width), f64::from(self.height));
-        let sar = f64::from(self.sar.0) / f64::from(self.sar.1);
+        let sar = self.sar.0 as f64 / self.sar.1 as f64;
         [(width * sar, height), (width, height / sar)].map(|(w, h)| if self.swaps_sides() { (h, w) } else { (w, h) })
     }
 
@@ -175,7 +179,7 @@ fn tags(json: &Value) -> Vec<(String, String)> {
 }
 
 /// `64:45`; what is undefined counts as square, as in every player.
-fn ratio(text: &str) -> (u32, u32) {
+fn ratio(text: &str) -> (u64, u64) {
     let parts = text.split_once(':').map(|(num, den)| (num.parse(), den.parse()));
     match parts {
         Some((Ok(num), Ok(den))) if num > 0 && den > 0 => (num, den),

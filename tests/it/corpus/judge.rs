@@ -99,14 +99,13 @@ fn decodes(path: &Path) -> Option<String> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-xerror", "-i"])
         .arg(path)
-        .args(["-map", "0", "-fps_mode", "passthrough", "-f", "null", "-"])
+        .args(["-map", "0", "-fps_mode", "passthrough", "-enc_time_base:v", "1:90000"])
+        .args(["-f", "null", "-"])
         .output()
         .expect("ffmpeg runs");
     let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let first = words.lines().next().unwrap_or("no words");
-    // The null writer's complaint of equal times is about the writer: the times have a check of their own.
-    let about_file = words.lines().any(|line| !line.starts_with("[null @"));
-    (!output.status.success() || about_file).then(|| format!("it does not decode to the end: {first}"))
+    (!output.status.success() || !words.is_empty()).then(|| format!("it does not decode to the end: {first}"))
 }
 
 fn codec(stream: &Stream) -> Vec<String> {
@@ -258,12 +257,11 @@ fn hashes(path: &Path, index: usize) -> Vec<String> {
 
 /// No field coding in the output; where the source had it, no combing either.
 fn fields(truth: &VideoTruth, stream: &Stream, path: &Path) -> Vec<String> {
-    let is_interlaced = |order: &str| matches!(order, "tt" | "bb" | "tb" | "bt");
     let mut wrong = Vec::new();
-    if is_interlaced(&stream.field_order) {
+    if stream.is_interlaced() {
         wrong.push(format!("it is interlaced ({})", stream.field_order));
     }
-    if is_interlaced(&truth.stream.field_order) {
+    if truth.stream.is_interlaced() {
         let (combed, progressive) = idet(path);
         if combed * 4 > progressive {
             wrong.push(format!(

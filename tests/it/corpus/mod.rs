@@ -12,6 +12,7 @@ mod facts;
 mod judge;
 mod picture;
 mod privacy;
+mod proof;
 mod source;
 mod time;
 mod tools;

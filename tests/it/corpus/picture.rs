@@ -9,9 +9,15 @@ use super::source::{Source, VideoTruth};
 /// Pairs of frames that are compared, spread over the film.
 const PAIRS_MAX: usize = 300;
 /// Mean distance of two pictures, of 255: what an encoder costs lies under it.
-const DISTANCE_MAX: f32 = 6.0;
-/// Mean signed error of red, green or blue over the film, of 255: a wrong matrix or range shows here first.
-const BIAS_MAX: f32 = 3.0;
+const DISTANCE_MAX: f32 = 3.0;
+/// The same of the worst frame.
+const WORST_MAX: f32 = 16.0;
+/// Mean signed error of red, green or blue over the film, of 255: a wrong matrix shows here.
+const BIAS_MAX: f64 = 3.0;
+/// Contrast of red, green or blue: a wrong range changes it by 0.14 or more.
+const GAIN_MAX: f64 = 0.06;
+/// Variance below which a channel is flat.
+const SPREAD_MIN: f64 = 16.0;
 /// How far the mean luma of a tone-mapped film may lie from the reference's, as a factor, beside a fixed slack.
 const LUMA_FACTOR: f32 = 1.6;
 const LUMA_SLACK: f32 = 12.0;
@@ -64,7 +70,8 @@ fn same(
     out: impl Fn(usize) -> Option<Vec<f32>>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
-    let (mut worst, mut sum, mut bias, mut count) = ((0.0_f32, 0), 0.0, [0.0_f32; 3], 0);
+    let (mut worst, mut sum, mut count) = ((0.0_f32, 0), 0.0, 0);
+    let mut channels = [Line::default(); 3];
     for &(from, to) in pairs {
         let source = colour::upright(&truth.frames, from, reading, truth.stream.matrix_display);
         let (Some(one), Some(other)) = (source, out(to)) else {
@@ -75,26 +82,66 @@ fn same(
             worst = (apart, to);
         }
         sum += apart;
-        for (total, error) in bias.iter_mut().zip(signed(&one, &other)) {
-            *total += error;
+        for (place, (&was, &is)) in one.iter().zip(&other).enumerate() {
+            channels[place % 3].add(was, is);
         }
         count += 1;
     }
-    let count = count.max(1) as f32;
-    let (mean, bias) = (sum / count, bias.map(|total| total / count));
-    if mean > DISTANCE_MAX || worst.0 > 4.0 * DISTANCE_MAX {
+    let mean = sum / count.max(1) as f32;
+    if mean > DISTANCE_MAX || worst.0 > WORST_MAX {
         wrong.push(format!(
-            "pictures differ by {mean:.1} of 255 (limit {DISTANCE_MAX}), frame {} by {:.1}",
+            "pictures differ by {mean:.1} of 255 (limit {DISTANCE_MAX}), frame {} by {:.1} (limit {WORST_MAX})",
             worst.1, worst.0
         ));
     }
+    let (bias, gain) = (channels.map(Line::bias), channels.map(Line::gain));
     if bias.iter().any(|error| error.abs() > BIAS_MAX) {
+        let [red, green, blue] = bias;
         wrong.push(format!(
-            "colours are off by {:+.1} {:+.1} {:+.1} of 255 in red, green, blue (limit {BIAS_MAX})",
-            bias[0], bias[1], bias[2]
+            "colours are off by {red:+.1} {green:+.1} {blue:+.1} of 255 in red, green, blue (limit {BIAS_MAX})"
+        ));
+    }
+    if gain.iter().any(|gain| (gain - 1.0).abs() > GAIN_MAX) {
+        let [red, green, blue] = gain;
+        wrong.push(format!(
+            "contrast is {red:.2} {green:.2} {blue:.2} of the source's in red, green, blue (1 within {GAIN_MAX})"
         ));
     }
     wrong
+}
+
+/// A straight line through (source, output) values: its slope is the gain of contrast, which a wrong range changes.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    count: f64,
+    was: f64,
+    is: f64,
+    squares: f64,
+    products: f64,
+}
+
+impl Line {
+    fn add(&mut self, was: f32, is: f32) {
+        let (was, is) = (f64::from(was), f64::from(is));
+        self.count += 1.0;
+        self.was += was;
+        self.is += is;
+        self.squares += was * was;
+        self.products += was * is;
+    }
+
+    fn bias(self) -> f64 {
+        (self.is - self.was) / self.count.max(1.0)
+    }
+
+    /// 1 where the source is flat.
+    fn gain(self) -> f64 {
+        let spread = self.squares - self.was * self.was / self.count.max(1.0);
+        if spread < self.count * SPREAD_MIN {
+            return 1.0;
+        }
+        (self.products - self.was * self.is / self.count) / spread
+    }
 }
 
 /// Where something moves, a frame is more like its own than like its neighbours.
@@ -141,7 +188,7 @@ fn tone(
         wide: false,
         ..colour::readings(&truth.stream)[0]
     };
-    let (mut lumas, mut chromas, mut likeness, mut count) = ([0.0_f32; 2], [0.0_f32; 3], 0.0_f32, 0.0_f32);
+    let (mut lumas, mut apart, mut likeness, mut count) = ([0.0_f32; 2], [0.0_f32; 2], 0.0_f32, 0.0_f32);
     for &(from, to) in pairs {
         let matrix = truth.stream.matrix_display;
         let wanted = colour::upright(reference, from, rgb, matrix);
@@ -151,9 +198,8 @@ fn tone(
         };
         lumas[0] += mean_luma(&wanted);
         lumas[1] += mean_luma(&got);
-        for (total, picture) in chromas.iter_mut().zip([&wanted, &got, &naive]) {
-            *total += saturation(picture);
-        }
+        apart[0] += distance(&wanted, &got);
+        apart[1] += distance(&naive, &got);
         likeness += correlation(&wanted, &got);
         count += 1.0;
     }
@@ -163,10 +209,10 @@ fn tone(
     if got > wanted * LUMA_FACTOR + LUMA_SLACK || got < wanted / LUMA_FACTOR - LUMA_SLACK {
         wrong.push(format!("mean luma is {got:.0}, the reference tone map's {wanted:.0}"));
     }
-    let [wanted, got, naive] = chromas.map(|sum| sum / count);
-    if got < wanted * 0.6 && (got - naive).abs() < (got - wanted).abs() {
+    let [mapped, untouched] = apart.map(|sum| sum / count);
+    if untouched < mapped {
         wrong.push(format!(
-            "washed out: saturation {got:.1}, the reference tone map's {wanted:.1}"
+            "washed out: {untouched:.1} of 255 from the untouched values, {mapped:.1} from the reference tone map"
         ));
     }
     if likeness < 0.9 {
@@ -182,27 +228,12 @@ fn distance(one: &[f32], other: &[f32]) -> f32 {
     sum / one.len() as f32
 }
 
-fn signed(one: &[f32], other: &[f32]) -> [f32; 3] {
-    let mut sums = [0.0; 3];
-    for (place, (a, b)) in one.iter().zip(other).enumerate() {
-        sums[place % 3] += b - a;
-    }
-    sums.map(|sum| sum / (SIDE * SIDE) as f32)
-}
-
 fn luma(pixel: &[f32]) -> f32 {
     0.2126 * pixel[0] + 0.7152 * pixel[1] + 0.0722 * pixel[2]
 }
 
 fn mean_luma(picture: &[f32]) -> f32 {
     picture.chunks_exact(3).map(luma).sum::<f32>() / (SIDE * SIDE) as f32
-}
-
-/// Mean distance of the largest and the smallest of red, green and blue.
-fn saturation(picture: &[f32]) -> f32 {
-    let spread =
-        |pixel: &[f32]| pixel.iter().copied().fold(0.0_f32, f32::max) - pixel.iter().copied().fold(255.0_f32, f32::min);
-    picture.chunks_exact(3).map(spread).sum::<f32>() / (SIDE * SIDE) as f32
 }
 
 /// Of the lumas of two pictures; 1 where either is flat.

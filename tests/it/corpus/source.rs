@@ -36,10 +36,14 @@ impl Source {
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let facts = Facts::of(path).ok()?;
         let jumps = facts.format == "mpegts";
-        let video = films(&facts).into_iter().find_map(|stream| {
+        let video = films(&facts).into_iter().find_map(|mut stream| {
             let mut frames = decode::frames(&request(path, &stream, true));
             if frames.pts_us.is_empty() {
                 return None;
+            }
+            if let Some((wide, high)) = frames.aspect {
+                // Some decoders know the shape of a pixel where the container does not.
+                stream.sar = (wide * u64::from(stream.height), high * u64::from(stream.width));
             }
             if jumps {
                 make_continuous(&mut frames.pts_us);
@@ -180,11 +184,17 @@ pub(crate) fn request<'a>(path: &'a Path, stream: &Stream, keep: bool) -> Reques
             "{size}:in_color_matrix={matrix}:out_color_matrix={matrix}:in_range={range}:out_range={range},format={format}"
         )
     };
+    // Two fields of different moments are no picture.
+    let fields = if stream.is_interlaced() {
+        "bwdif=mode=send_frame:deint=interlaced,"
+    } else {
+        ""
+    };
     Request {
         path,
         stream: stream.index,
         decoder,
-        chain,
+        chain: format!("{fields}{chain}"),
         keep,
     }
 }
