@@ -11,6 +11,8 @@ use std::process::Command;
 pub(crate) const SIDE: usize = 32;
 /// Bytes of a small picture.
 pub(crate) const PICTURE_BYTES: usize = SIDE * SIDE * 3;
+/// A jump of the clock in a transport stream, microseconds: as ffmpeg's `dts_delta_threshold`.
+pub(crate) const JUMP_US: i64 = 10_000_000;
 /// Samples a second of the sound that is compared.
 const SOUND_RATE: i64 = 8000;
 /// Samples a point of the level curve: 5 ms.
@@ -74,7 +76,8 @@ pub(crate) fn frames(request: &Request<'_>) -> Frames {
     }
 }
 
-pub(crate) fn sound(path: &Path, stream: usize, keep: bool) -> Sound {
+/// `jumps` where a clock that leaps by more than `JUMP_US` goes on at once instead.
+pub(crate) fn sound(path: &Path, stream: usize, jumps: bool, keep: bool) -> Sound {
     let request = Request {
         path,
         stream,
@@ -83,7 +86,10 @@ pub(crate) fn sound(path: &Path, stream: usize, keep: bool) -> Sound {
         keep,
     };
     let (text, bytes, errors) = run(&request, "asplit", "", "s16le");
-    let times: Vec<(i64, usize)> = text.lines().filter_map(line_of).collect();
+    let mut times: Vec<(i64, usize)> = text.lines().filter_map(line_of).collect();
+    if jumps {
+        close_leaps(&mut times);
+    }
     let samples: Vec<i16> = bytes
         .chunks_exact(2)
         .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
@@ -111,6 +117,18 @@ pub(crate) fn sound(path: &Path, stream: usize, keep: bool) -> Sound {
         end_us: us(first + i64::try_from(line.len()).unwrap()),
         levels: line.chunks(WINDOW).map(rms).collect(),
         errors,
+    }
+}
+
+fn close_leaps(times: &mut [(i64, usize)]) {
+    let (mut shift, mut next) = (0, None);
+    for (pts, size) in times.iter_mut() {
+        let wanted = next.unwrap_or(*pts);
+        if (*pts + shift - wanted).abs() > JUMP_US * SOUND_RATE / 1_000_000 {
+            shift = wanted - *pts;
+        }
+        *pts += shift;
+        next = Some(*pts + i64::try_from(*size / 2).unwrap());
     }
 }
 

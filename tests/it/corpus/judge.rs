@@ -41,7 +41,7 @@ pub(crate) fn judge(source: &Source, path: &Path) -> Vec<String> {
     let audio = facts
         .of_kind("audio")
         .first()
-        .map(|&stream| (stream.clone(), decode::sound(path, stream.index, false)));
+        .map(|&stream| (stream.clone(), decode::sound(path, stream.index, false, false)));
     let output = Output { facts, video, audio };
     wrong.extend(decodes(path));
     if let (Some(truth), Some((stream, frames))) = (&source.video, &output.video) {

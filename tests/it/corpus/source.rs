@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{self, Frames, Request, SIDE, Sound};
+use super::decode::{self, Frames, JUMP_US, Request, SIDE, Sound};
 use super::facts::{Facts, Stream};
 
-/// A jump of the clock in a transport stream, microseconds: as ffmpeg's `dts_delta_threshold`.
-const JUMP_US: i64 = 10_000_000;
 /// A track with fewer packets than this share of the fullest one is a still beside a film, per cent.
 const STILL_PERCENT: u64 = 10;
 
@@ -59,7 +57,7 @@ impl Source {
             })
         });
         let audio = sounds(&facts).into_iter().find_map(|stream| {
-            let sound = decode::sound(path, stream.index, true);
+            let sound = decode::sound(path, stream.index, jumps, true);
             (!sound.levels.is_empty()).then_some(AudioTruth { stream, sound })
         });
         Some(Self {

@@ -20,6 +20,8 @@ const ROUNDING_US: i64 = 2_000;
 /// RMS of full scale: below it is silence (-60 dB), above it is sound (-50 dB).
 const SILENCE: f32 = 0.001;
 const SOUND: f32 = 0.003;
+/// A level curve must rise and fall by so much against its mean to be laid over another.
+const UNEVENNESS_MIN: f32 = 0.2;
 /// How far apart sound is looked for, points of the level curve: 0.5 s.
 const LAG_MAX: i64 = LEVELS_A_SECOND / 2;
 
@@ -192,6 +194,10 @@ fn lag(source: &Source, from: &Sound, to: &Sound) -> Option<String> {
     let window = usize::try_from(LEVELS_A_SECOND * 20).unwrap().min(length);
     let allowed = tolerance_us(source) + 10_000;
     for (place, at) in [("beginning", 0), ("end", length - window)] {
+        // An even tone looks the same wherever it is laid.
+        if unevenness(&from[at..at + window]) < UNEVENNESS_MIN {
+            continue;
+        }
         let Some((best, lag, still)) = best_lag(&from[at..at + window], &to[at..at + window]) else {
             continue;
         };
@@ -201,6 +207,13 @@ fn lag(source: &Source, from: &Sound, to: &Sound) -> Option<String> {
         }
     }
     None
+}
+
+/// Standard deviation of a curve against its mean.
+fn unevenness(levels: &[f32]) -> f32 {
+    let mean = levels.iter().sum::<f32>() / levels.len().max(1) as f32;
+    let variance = levels.iter().map(|level| (level - mean).powi(2)).sum::<f32>() / levels.len().max(1) as f32;
+    if mean > 0.0 { variance.sqrt() / mean } else { 0.0 }
 }
 
 /// The best likeness, its lag in points (positive: late), and the likeness without lag.
