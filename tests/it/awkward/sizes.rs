@@ -71,7 +71,7 @@ fn part(name: &str, size: &str, more: &str) -> PathBuf {
 fn a_size_that_changes_in_mid_stream_loses_no_frame() {
     let (small, large) = (
         part("small", "320x240", ""),
-        part("large", "640x480", "-output_ts_offset 2"),
+        part("large", "640x480", "-output_ts_offset 2.2"),
     );
     let grows = joined("change_grows.ts", &[small, large]);
     plays(&grows);
@@ -82,7 +82,7 @@ fn a_size_that_changes_in_mid_stream_loses_no_frame() {
 fn a_shape_that_changes_in_mid_stream_loses_no_frame() {
     let (square, wide) = (
         part("square", "320x240", ""),
-        part("wide", "320x240", "-vf setsar=2 -output_ts_offset 2"),
+        part("wide", "320x240", "-vf setsar=2 -output_ts_offset 2.2"),
     );
     let source = joined("change_shape.ts", &[square, wide]);
     let folder = tempfile::tempdir().unwrap();

@@ -45,7 +45,8 @@ impl Expect {
 /// `left` are files that the tool left beside the output.
 pub(crate) fn verdict(expect: Expect, tool: Tool, run: &Run, input: &Path, output: &Path, left: &[String]) -> Verdict {
     let mut wrong: Vec<String> = left.iter().map(|name| format!("left behind: {name}")).collect();
-    if run.code == Some(124) || run.code == Some(137) {
+    // `timeout` ends with 124, or is killed with the tool that did not heed it.
+    if matches!(run.code, Some(124 | 137) | None) {
         wrong.push("time limit reached".to_owned());
         return Verdict::Wrong(wrong);
     }
