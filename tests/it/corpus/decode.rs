@@ -55,7 +55,7 @@ pub(crate) struct Request<'a> {
     /// Options before `-i`.
     pub(crate) decoder: Vec<String>,
     pub(crate) chain: String,
-    /// Keep the answer, for a source is asked again for each tool.
+    /// Of a source: the answer is kept, for it is asked again for each tool. Of an output: the first error ends it.
     pub(crate) keep: bool,
 }
 
@@ -146,6 +146,7 @@ fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (String,
     if !(request.keep && words.exists()) {
         let output = Command::new("ffmpeg")
             .args(["-nostdin", "-v", "error", "-y", "-noautorotate", "-copyts"])
+            .args((!request.keep).then_some("-xerror"))
             .args(&request.decoder)
             .arg("-i")
             .arg(request.path)

@@ -15,8 +15,8 @@ const OWN_TAGS: [&str; 7] = [
     "handler_name",
     "vendor_id",
 ];
-/// Handler names that muxers write by themselves.
-const OWN_HANDLERS: [&str; 3] = ["VideoHandler", "SoundHandler", ""];
+/// Handler names that say nothing; Android writes the first two, FFmpeg adds an r.
+const OWN_HANDLERS: [&str; 5] = ["VideoHandle", "SoundHandle", "VideoHandler", "SoundHandler", ""];
 /// Shorter texts may stand in a file by chance.
 const TEXT_BYTES_MIN: usize = 6;
 /// Only the head of a large file is searched: moov comes first.

@@ -68,7 +68,7 @@ impl Tool {
                     "--crop",
                     "0:0:0:0",
                     "--non-anamorphic",
-                    "--vfr",
+                    "--pfr",
                     "--rate",
                     "60",
                     "--no-markers",
