@@ -43,7 +43,12 @@ pub(crate) fn judge(source: &Source, path: &Path) -> Vec<String> {
         .first()
         .map(|&stream| (stream.clone(), decode::sound(path, stream.index, false, false)));
     let output = Output { facts, video, audio };
-    wrong.extend(decodes(&output));
+    if let Some(reason) = decodes(&output) {
+        // What was not decoded cannot be judged.
+        wrong.push(reason);
+        wrong.extend(privacy::judge(source, &output.facts, path));
+        return wrong;
+    }
     if let (Some(truth), Some((stream, frames))) = (&source.video, &output.video) {
         wrong.extend(codec(stream));
         wrong.extend(shape(truth, stream));
