@@ -6,8 +6,10 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "sizes and counts of small clips")]
 
+mod awkward;
 mod bot;
 mod cli;
+mod corpus;
 mod media;
 mod playground;
 mod recovery;
