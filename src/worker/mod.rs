@@ -3,7 +3,8 @@
 //! ```text
 //! run      recover, sweep, then two lanes; each takes a permit first and claims second
 //!   lane   convert lane: `jobs_max` permits · express lane: remembered results, which need no conversion
-//!   watch  store.changes() -> cancel_requests() -> the job's token and the engine's cancel flag
+//!   watch  store.changes() -> cancel_requests() -> the job's token and the engine's cancel flag; and the files of jobs
+//!          that ended while they waited
 //! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
 //! engine   the one door from async to blocking, and the engine's report in the job's words
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
@@ -138,7 +139,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::warn!(%error, "the scratch space could not be swept");
         }
         let watching = CancellationToken::new();
-        let canceller = tokio::spawn(self.clone().watch_cancels(watching.clone()));
+        let canceller = tokio::spawn(self.clone().watch(watching.clone()));
         let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
@@ -200,7 +201,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn watch_cancels(self, stop: CancellationToken) {
+    async fn watch(self, stop: CancellationToken) {
         let mut changes = self.store.changes();
         loop {
             tokio::select! {
@@ -214,6 +215,23 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 if let Some(running) = self.table().get(&id) {
                     running.cancel.cancel();
                 }
+            }
+            self.remove_ended().await;
+        }
+    }
+
+    /// A job that was put back kept its files; cancelled while it waited, it has no task that would remove them.
+    async fn remove_ended(&self) {
+        let Ok(mut held) = self.workdir.jobs() else { return };
+        {
+            let running = self.table();
+            held.retain(|id| !running.contains_key(id));
+        }
+        for id in held {
+            if let Ok(Some(job)) = self.store.job(id).await
+                && job.status.is_terminal()
+            {
+                self.workdir.remove(id);
             }
         }
     }

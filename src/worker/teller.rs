@@ -93,7 +93,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
-    /// Waiting jobs whose place changed since they were told.
+    /// Waiting jobs whose place changed since they were told. One seen for the first time counts: its place may have
+    /// changed since the answer to the request told it.
     async fn moved_up(&self, places: &mut HashMap<JobId, u32>) -> Vec<(Job, u32)> {
         let Ok(queue) = self.store.queue(None).await else {
             return Vec::new();
@@ -105,17 +106,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
         places.retain(|id, _| waiting.iter().any(|(job, _)| job.id == *id));
         let mut moved = Vec::new();
         for (job, position) in waiting {
-            // The first place was told with the answer to the request.
-            match places.get(&job.id) {
-                Some(told) if *told == position => {}
-                Some(_) if moved.len() >= TOLD_MAX => {}
-                Some(_) => {
-                    places.insert(job.id, position);
-                    moved.push((job, position));
-                }
-                None => {
-                    places.insert(job.id, position);
-                }
+            if moved.len() < TOLD_MAX && places.get(&job.id) != Some(&position) {
+                places.insert(job.id, position);
+                moved.push((job, position));
             }
         }
         moved

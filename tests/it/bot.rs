@@ -115,64 +115,6 @@ async fn at_most_one_job_a_user_and_so_many_in_all_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_queued() {
-    let mut bot = Bot::start_with(Settings {
-        jobs: Some(1),
-        ..Settings::default()
-    })
-    .await;
-    bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    bot.until(1, |_| (bot.files_in_work() == 1).then_some(())).await;
-    bot.playground.send_file(2, &shipped_clip(), SendAs::Document).unwrap();
-    bot.press(2, "c:play").await;
-    bot.until_says(2, "В очереди").await;
-    bot.press(2, "Отменить").await;
-    bot.until_says(2, "Отменено").await;
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_downloading_and_while_converting() {
-    let mut bot = Bot::start().await;
-    bot.playground.plan("download", 1, Fault::Slow(50_000));
-    for phase in ["Downloading", "Converting"] {
-        bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-        bot.press(1, "c:play").await;
-        bot.until_says(1, phase).await;
-        bot.press(1, "Cancel").await;
-        bot.until(1, |chat| {
-            chat.iter()
-                .rfind(|m| m.from_bot)
-                .filter(|m| m.text == "Cancelled.")
-                .map(drop)
-        })
-        .await;
-        bot.until_clean().await;
-    }
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_sending() {
-    let mut bot = Bot::start().await;
-    bot.playground.plan("editmessagemedia", 1, Fault::Stall(20_000));
-    bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    bot.until_says(1, "Sending").await;
-    bot.press(1, "Cancel").await;
-    bot.until_says(1, "Cancelled").await;
-    bot.until_clean().await;
-    assert!(
-        bot.playground
-            .chat(1)
-            .iter()
-            .all(|message| !message.from_bot || message.media.is_none())
-    );
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_the_delivery_shows_one_video() {
     let mut bot = Bot::start().await;
     bot.playground.plan("editmessagemedia", 1, Fault::LostAnswer);

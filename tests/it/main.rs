@@ -7,6 +7,7 @@
 #![allow(clippy::cast_precision_loss, reason = "sizes and counts of small clips")]
 
 mod bot;
+mod cancel;
 mod cli;
 mod media;
 mod playground;
