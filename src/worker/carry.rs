@@ -1,8 +1,10 @@
 //! One job, phase by phase, from its claim to its end.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,14 @@ enum End {
     Silent(Reason),
 }
 
+/// A panic ends the job and nothing else: left as it is, it would bar its user until the next start.
+fn panicked() -> End {
+    tracing::error!("the job panicked");
+    End::Finished(Outcome::Failed {
+        reason: Reason::Internal,
+    })
+}
+
 impl<S: Store, C: Courier> Worker<S, C> {
     /// Runs one claimed job to an end, and records it before anything is cleaned up.
     pub(super) async fn carry(self, claim: Claim, permit: OwnedSemaphorePermit) {
@@ -54,7 +64,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             // The steps first: what was delivered a moment before a cancel stays delivered.
             tokio::select! {
                 biased;
-                end = self.steps(&job, fence, &stand, &permit) => end,
+                end = AssertUnwindSafe(self.steps(&job, fence, &stand, &permit)).catch_unwind() => end.unwrap_or_else(|_| Ok(panicked())),
                 () = cancel.cancelled() => Ok(End::Finished(Outcome::Canceled)),
                 () = self.interrupt.cancelled() => Ok(self.interrupted(&job).await),
             }
