@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::api::Api;
-use self::dialogue::{Desk, Handled};
+use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
 use self::intake::Press;
 use crate::job::Lang;
@@ -50,6 +50,8 @@ pub const SEND_BYTES_MAX: u64 = 50_000_000;
 
 const POLL_S: u64 = 25;
 const BACK_OFF: Duration = Duration::from_secs(2);
+/// The longest wait for a store that fails.
+const STORE_REST_MAX: Duration = Duration::from_secs(30);
 /// Handlers get so long to end at shutdown; what they did not finish is replayed.
 const HANDLERS_GRACE: Duration = Duration::from_secs(10);
 /// Chats that may have a lane at once; beyond it idle ones are closed.
@@ -244,17 +246,32 @@ impl<S: Store> Lanes<S> {
 }
 
 /// Handles one update in a task of its own: a panic ends that task and nothing else, and the update is not tried again.
+/// A store that fails is waited for, and the chat's next updates with it.
 async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
     let InboxUpdate { update_id, payload } = update;
-    match tokio::spawn(read_and_answer(desk.clone(), update_id, payload)).await {
-        Ok(Ok(())) => {}
-        // Not marked: it comes again after a restart, when the store or the platform works.
-        Ok(Err(error)) if error.is_passing() => {
-            tracing::error!(update_id, %error, "an update was not handled");
-            return;
+    let mut rest = BACK_OFF;
+    loop {
+        match tokio::spawn(read_and_answer(desk.clone(), update_id, payload.clone())).await {
+            Ok(Ok(())) => break,
+            Ok(Err(HandlerError::Store(error))) => {
+                tracing::error!(update_id, %error, "the store failed; the update is tried again");
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(STORE_REST_MAX);
+            }
+            // Not marked: it comes again after a restart, when the platform works.
+            Ok(Err(error)) if error.is_passing() => {
+                tracing::error!(update_id, %error, "an update was not handled");
+                return;
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(update_id, %error, "an update was not fully answered");
+                break;
+            }
+            Err(error) => {
+                tracing::error!(update_id, panicked = error.is_panic(), "a handler broke");
+                break;
+            }
         }
-        Ok(Err(error)) => tracing::warn!(update_id, %error, "an update was not fully answered"),
-        Err(error) => tracing::error!(update_id, panicked = error.is_panic(), "a handler broke"),
     }
     if let Err(error) = desk.store.mark_handled(update_id).await {
         tracing::error!(update_id, %error, "an update was not marked handled");

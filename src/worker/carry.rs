@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,6 +18,8 @@ use crate::store::{Claim, Fence, Outcome, Store, StoreError};
 use crate::workdir::Scratch;
 
 const BACK_OFF_S: [u64; 5] = [2, 5, 15, 45, 120];
+/// So long until a write that the store refused is tried again.
+const STORE_REST: Duration = Duration::from_secs(2);
 
 /// How one run of a job ended, if not by an error of the store.
 enum End {
@@ -66,7 +68,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 biased;
                 end = AssertUnwindSafe(self.steps(&job, fence, &stand, &permit)).catch_unwind() => end.unwrap_or_else(|_| Ok(panicked())),
                 () = cancel.cancelled() => Ok(End::Finished(Outcome::Canceled)),
-                () = self.interrupt.cancelled() => Ok(self.interrupted(&job).await),
+                () = self.interrupt.cancelled() => Ok(self.put_back(&job, false).await),
             }
         };
         // A conversion that was abandoned stops within half a second; its permit is held until then.
@@ -75,11 +77,21 @@ impl<S: Store, C: Courier> Worker<S, C> {
             wait_for_engine(&permit).await;
         }
         self.table().remove(&job.id);
-        match end {
-            Ok(end) => self.close(&job, fence, end, permit, &stand).await,
-            Err(StoreError::Fenced { .. }) => tracing::warn!("another claim owns the job now"),
-            Err(error) => tracing::error!(%error, "the store failed; the job resumes after a restart"),
-        }
+        let end = match end {
+            Ok(end) => end,
+            Err(error @ StoreError::Fenced { .. }) => {
+                tracing::warn!(%error, "another claim owns the job now");
+                return;
+            }
+            Err(StoreError::DiskFull) => End::Finished(Outcome::Failed {
+                reason: Reason::DiskFull,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the store failed");
+                self.put_back(&job, true).await
+            }
+        };
+        self.close(&job, fence, end, permit, &stand).await;
     }
 
     async fn asked_to_cancel(&self, job: JobId) -> bool {
@@ -89,19 +101,13 @@ impl<S: Store, C: Courier> Worker<S, C> {
             .is_ok_and(|asked| asked.contains(&job))
     }
 
-    /// Back to the queue, to go on at the phase that was recorded last.
-    async fn interrupted(&self, job: &Job) -> End {
-        let phase = self
-            .store
-            .job(job.id)
-            .await
-            .ok()
-            .flatten()
-            .map_or(Phase::Fetch, |job| job.phase);
+    /// Back to the queue, to go on at the phase that was recorded last. A fault is counted and waits a little.
+    async fn put_back(&self, job: &Job, fault: bool) -> End {
+        let recorded = self.store.job(job.id).await.ok().flatten();
         End::Released {
-            phase,
-            not_before_s: 0,
-            count: false,
+            phase: recorded.map_or(Phase::Fetch, |job| job.phase),
+            not_before_s: if fault { BACK_OFF_S[0] } else { 0 },
+            count: fault,
         }
     }
 
@@ -262,38 +268,58 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Records the end, then removes the files, then frees the slot, then tells: telling may wait for the platform.
     async fn close(&self, job: &Job, fence: Fence, end: End, permit: Arc<OwnedSemaphorePermit>, stand: &Stand) {
-        let (outcome, notice) = match end {
-            End::Finished(Outcome::Failed { reason }) => (
-                Outcome::Failed { reason: reason.clone() },
-                Some(Notice::Failed { reason }),
-            ),
-            End::Finished(Outcome::Canceled) => (Outcome::Canceled, Some(Notice::Canceled)),
-            End::Finished(outcome) => (outcome, None),
-            End::Silent(reason) => (Outcome::Failed { reason }, None),
+        if !self.record(job, fence, &end).await {
+            return;
+        }
+        if !matches!(end, End::Released { .. }) {
+            self.workdir.remove(job.id);
+        }
+        drop(permit);
+        let notice = match end {
+            End::Finished(Outcome::Failed { reason }) => Notice::Failed { reason },
+            End::Finished(Outcome::Canceled) => Notice::Canceled,
+            End::Released { count: false, .. } => Notice::Paused,
+            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Silent(_) => return,
+        };
+        let _last = stand.telling.lock().await;
+        self.tell(job, notice).await;
+    }
+
+    /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another
+    /// claim owns the job, or where a shutdown did not let it end: then it resumes after the start.
+    async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
+        loop {
+            match self.write(fence, end).await {
+                Ok(()) => return true,
+                Err(error @ StoreError::Fenced { .. }) => {
+                    tracing::warn!(%error, "another claim owns the job now");
+                    return false;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the end of the run was not recorded, tried again");
+                    if matches!((&error, end), (StoreError::DiskFull, End::Finished(_) | End::Silent(_))) {
+                        // Perhaps it is they that fill it, and nobody needs them any more.
+                        self.workdir.remove(job.id);
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_REST) => {}
+                () = self.interrupt.cancelled() => return false,
+            }
+        }
+    }
+
+    async fn write(&self, fence: Fence, end: &End) -> Result<(), StoreError> {
+        let outcome = match end {
             End::Released {
                 phase,
                 not_before_s,
                 count,
-            } => {
-                if let Err(error) = self.store.release(fence, phase, not_before_s, count).await {
-                    tracing::error!(%error, "the job could not be put back");
-                } else if !count {
-                    drop(permit);
-                    let _last = stand.telling.lock().await;
-                    self.tell(job, Notice::Paused).await;
-                }
-                return;
-            }
+            } => return self.store.release(fence, *phase, *not_before_s, *count).await,
+            End::Finished(outcome) => outcome.clone(),
+            End::Silent(reason) => Outcome::Failed { reason: reason.clone() },
         };
-        if let Err(error) = self.store.finish(fence, outcome, ENGINE_VERSION).await {
-            tracing::error!(%error, "the end could not be recorded; the job resumes after a restart");
-            return;
-        }
-        self.workdir.remove(job.id);
-        drop(permit);
-        if let Some(notice) = notice {
-            let _last = stand.telling.lock().await;
-            self.tell(job, notice).await;
-        }
+        self.store.finish(fence, outcome, ENGINE_VERSION).await
     }
 }

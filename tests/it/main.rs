@@ -9,6 +9,7 @@
 mod bot;
 mod cancel;
 mod cli;
+mod disk;
 mod media;
 mod playground;
 mod recovery;
