@@ -219,21 +219,6 @@ async fn a_full_disk_is_told_and_the_bot_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_cannot_press_the_buttons_of_a_job() {
-    let mut bot = Bot::start().await;
-    bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    let status = bot.until_says(1, "queue").await;
-    let cancel = status.buttons[0][0].1.clone();
-    let desk = kadr::telegram::intake::Press::Cancel(kadr::job::JobId(1)).data();
-    assert_eq!(cancel, desk);
-    let store_says = bot.playground.press(2, &cancel);
-    assert!(!store_says, "the button is not in the stranger's chat");
-    bot.until_says(1, "Converting").await;
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn flood_limits_and_server_errors_delay_but_lose_nothing() {
     let mut bot = Bot::start().await;
     bot.playground.plan("getfile", 1, Fault::ServerError);
