@@ -1,5 +1,6 @@
 //! Logs of the service: everything in `bot.log`, errors in `error.log`, both on stderr too.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -32,6 +33,7 @@ pub(super) fn start(folder: &Path) -> Result<Guards> {
         .with(
             fmt::layer()
                 .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
                 .with_filter(filter()),
         )

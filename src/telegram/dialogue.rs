@@ -378,10 +378,10 @@ impl<S: Store> Talk<'_, S> {
         }
         let mut lines = vec![text::say(self.lang, "queue-title")];
         for entry in entries {
-            let job = ("job", entry.job.id.to_string().into());
+            let preset = ("preset", text::preset(self.lang, entry.job.request.preset).into());
             lines.push(match entry.position {
-                None => text::tell(self.lang, "queue-running", &[job]),
-                Some(position) => text::tell(self.lang, "queue-waiting", &[job, ("position", position.into())]),
+                None => text::tell(self.lang, "queue-running", &[preset]),
+                Some(position) => text::tell(self.lang, "queue-waiting", &[preset, ("position", position.into())]),
             });
         }
         self.say(&lines.join("\n"), None).await.map(drop)

@@ -236,7 +236,7 @@ async fn settings_are_kept_and_spare_the_question() {
     bot.playground.send_text(1, "/settings");
     bot.press(1, "d:play").await;
     bot.press(1, "l:ru").await;
-    bot.until_says(1, "Без вопросов: ▶️ Видео").await;
+    bot.until_says(1, "Новые файлы: ▶️ Видео").await;
     bot.stop().await;
     bot.resume().await;
     bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();

@@ -117,7 +117,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
 
     let (stop, running) = start();
     playground.send_text(1, "/queue");
-    said(1, "no files in work").await;
+    said(1, "no files in progress").await;
     stop.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(
