@@ -1,6 +1,6 @@
 //! Checks that a usable FFmpeg is there and says so in a sentence where it is not; records versions for `--version`.
 //!
-//! `ffmpeg-sys-next` would fail too, but in the words of a linker.
+//! Where it is missing altogether, FFmpeg's own crate fails before this script runs; `ci/pkg-config` says the sentence then.
 
 #![allow(
     clippy::exit,

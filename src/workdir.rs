@@ -64,6 +64,18 @@ impl Workdir {
         }
     }
 
+    /// The jobs that have a folder.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let entries: Vec<fs::DirEntry> = fs::read_dir(&self.root)?.collect::<io::Result<_>>()?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix('j')?.parse().ok().map(JobId))
+            .collect())
+    }
+
     /// Removes the folders of jobs that are not among the live ones. Returns how many.
     ///
     /// # Errors

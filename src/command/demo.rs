@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::{listen_for_signals, runtime, serve};
+use super::serve::{run_until_signals, serve};
 use super::{Exit, UsageError, check_inputs, logs, print_line};
 use crate::config::{Config, Settings};
 use crate::playground::{Message, Options, Playground, SendAs};
@@ -41,10 +41,11 @@ pub(super) fn run(args: Args) -> Result<Exit> {
         check_inputs(std::slice::from_ref(file))?;
     }
     let _guards = logs::start(&args.dir.join("logs"))?;
-    runtime()?.block_on(demo(args))
+    let shutdown = CancellationToken::new();
+    run_until_signals(&shutdown, demo(args, shutdown.clone()))
 }
 
-async fn demo(args: Args) -> Result<Exit> {
+async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
     let port = if args.send.is_some() { 0 } else { args.port };
     let playground = Playground::start(Options {
         port,
@@ -72,8 +73,6 @@ async fn demo(args: Args) -> Result<Exit> {
         None,
     )
     .map_err(UsageError::from)?;
-    let shutdown = CancellationToken::new();
-    listen_for_signals(shutdown.clone())?;
     let bot_shutdown = shutdown.clone();
     let bot = tokio::spawn(async move { serve(&config, bot_shutdown).await });
     let exit = match (&args.send, &args.out) {

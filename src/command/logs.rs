@@ -1,5 +1,6 @@
 //! Logs of the service: everything in `bot.log`, errors in `error.log`, both on stderr too.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,18 +22,20 @@ pub(super) fn start(folder: &Path) -> Result<Guards> {
     let (errors, errors_guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(folder, "error.log"));
     let filter = || EnvFilter::try_from_env("KADR_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     tracing_subscriber::registry()
-        .with(
-            fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_target(false)
-                .with_filter(filter()),
-        )
+        // The plain ones first: a span's fields are formatted once, by the first layer, and colours are none of a file's.
         .with(fmt::layer().with_ansi(false).with_writer(all).with_filter(filter()))
         .with(
             fmt::layer()
                 .with_ansi(false)
                 .with_writer(errors)
                 .with_filter(LevelFilter::ERROR),
+        )
+        .with(
+            fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .with_filter(filter()),
         )
         .try_init()
         .context("start the log")?;

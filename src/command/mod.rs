@@ -52,8 +52,10 @@ pub enum Exit {
     Refused = 3,
     /// The time limit was reached.
     TimeLimit = 4,
-    /// Cancelled by a signal.
+    /// Cancelled by a signal: for services SIGINT, come a second time (128 + 2, as shells count).
     Canceled = 130,
+    /// SIGTERM, come a second time (128 + 15).
+    Terminated = 143,
 }
 
 impl Exit {

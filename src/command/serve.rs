@@ -41,40 +41,50 @@ pub(super) fn run(args: Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let _guards = logs::start(&config.log_dir)?;
-    runtime()?.block_on(async {
-        let shutdown = CancellationToken::new();
-        listen_for_signals(shutdown.clone())?;
-        serve(&config, shutdown).await
-    })?;
-    Ok(Exit::Done)
+    let shutdown = CancellationToken::new();
+    run_until_signals(&shutdown, async {
+        serve(&config, shutdown.clone()).await?;
+        Ok(Exit::Done)
+    })
 }
 
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs `work` to its end. The first signal asks it to stop; the second leaves it where it is, for what is on disk is
+/// enough.
+pub(super) fn run_until_signals(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = Result<Exit>>,
+) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("start the async runtime")
-}
-
-/// The first signal ends gently; the second leaves at once, for what is on disk is enough.
-pub(super) fn listen_for_signals(shutdown: CancellationToken) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+        .context("start the async runtime")?;
+    let exit = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let second = async {
+            loop {
+                let exit = tokio::select! {
+                    _ = terminate.recv() => Exit::Terminated,
+                    _ = interrupt.recv() => Exit::Canceled,
+                };
+                if shutdown.is_cancelled() {
+                    return exit;
+                }
+                tracing::info!("stopping: running jobs may end, the rest goes on after the next start");
+                shutdown.cancel();
             }
-            if shutdown.is_cancelled() {
+        };
+        tokio::select! {
+            exit = work => exit,
+            exit = second => {
                 tracing::warn!("leaving at once");
-                std::process::abort();
+                Ok(exit)
             }
-            tracing::info!("stopping: running jobs may end, the rest goes on after the next start");
-            shutdown.cancel();
         }
     });
-    Ok(())
+    // A conversion that still runs is not waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Runs listener and worker until `shutdown`, or until one of them cannot go on.

@@ -6,6 +6,9 @@
 /// NAL unit type of a sequence parameter set (ITU-T H.264, table 7-1).
 const SPS: u8 = 7;
 
+/// NAL unit type of a slice of an IDR picture.
+const IDR: u8 = 5;
+
 /// The sequence parameter sets that a stream's header holds, and how its packets are framed.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -30,6 +33,11 @@ impl Header {
                 .collect(),
             length_bytes: 0,
         }
+    }
+
+    /// Whether a packet is an IDR picture: nothing before it is needed from here on.
+    pub(super) fn starts_anew(&self, packet: &[u8]) -> bool {
+        units(packet, self.length_bytes).any(|unit| unit.first().is_some_and(|header| header & 0x1f == IDR))
     }
 
     /// Whether a packet brings a sequence parameter set that is not of this header.

@@ -141,6 +141,9 @@ pub struct QueueEntry {
     pub position: Option<u32>,
 }
 
+/// SQLite's code for a full disk (`SQLITE_FULL`).
+const SQLITE_FULL: &str = "13";
+
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -155,12 +158,26 @@ pub enum StoreError {
     /// Another process has this store.
     #[error("another kadr uses {0}")]
     Locked(String),
+    /// No room for the database to write.
+    #[error("the disk of the database is full")]
+    DiskFull,
     /// The database refused.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// A row does not read.
     #[error("database row does not read: {0}")]
     Corrupt(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let full = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .as_deref()
+            == Some(SQLITE_FULL);
+        if full { Self::DiskFull } else { Self::Database(error) }
+    }
 }
 
 /// Shorthand of this floor.

@@ -13,7 +13,7 @@ use super::intake::{Command, Intake, Press, Sender};
 use super::keyboard::{self, message_body, reply_to};
 use super::text;
 use crate::courier::{CourierError, Notice};
-use crate::job::{Job, JobId, Lang, MessageId, Origin, Reason, Request, Source};
+use crate::job::{Job, JobId, Lang, MessageId, Origin, Reason, Request, Source, Status};
 use crate::media::{ENGINE_VERSION, Preset};
 use crate::store::{CancelAnswer, Enqueued, QueueLimits, Store, StoreError};
 
@@ -356,12 +356,19 @@ impl<S: Store> Talk<'_, S> {
             _ => self.reply(job.request.origin.message, words, keyboard()).await?,
         };
         let now = self.desk.store.job(job.id).await?;
-        if now.is_some_and(|job| job.status_message.is_some_and(|other| other != message)) {
+        if let Some(now) = &now
+            && now.status_message.is_some_and(|other| other != message)
+        {
             let body = json!({ "chat_id": self.sender.chat.0, "message_id": message.0 });
             self.desk.api.call_patiently("deleteMessage", &body).await?;
             return Ok(());
         }
-        Ok(self.desk.store.set_status_message(job.id, message).await?)
+        self.desk.store.set_status_message(job.id, message).await?;
+        // Cancel overtakes: its word may have come before ours.
+        if now.is_some_and(|job| job.status == Status::Canceled) {
+            self.edit(message, &text::say(self.lang, "canceled"), None).await?;
+        }
+        Ok(())
     }
 
     async fn queue(&self) -> Handled {
@@ -371,10 +378,10 @@ impl<S: Store> Talk<'_, S> {
         }
         let mut lines = vec![text::say(self.lang, "queue-title")];
         for entry in entries {
-            let job = ("job", entry.job.id.to_string().into());
+            let preset = ("preset", text::preset(self.lang, entry.job.request.preset).into());
             lines.push(match entry.position {
-                None => text::tell(self.lang, "queue-running", &[job]),
-                Some(position) => text::tell(self.lang, "queue-waiting", &[job, ("position", position.into())]),
+                None => text::tell(self.lang, "queue-running", &[preset]),
+                Some(position) => text::tell(self.lang, "queue-waiting", &[preset, ("position", position.into())]),
             });
         }
         self.say(&lines.join("\n"), None).await.map(drop)
@@ -393,7 +400,7 @@ impl<S: Store> Talk<'_, S> {
             let answer = self.desk.store.cancel(entry.job.id, Some(self.sender.user)).await?;
             let ended = matches!(answer, CancelAnswer::Canceled(_) | CancelAnswer::Asked(_));
             count += u32::from(ended);
-            self.show_canceled(answer).await?;
+            self.show_canceled(answer, None).await?;
         }
         let words = match count {
             0 if was_open => text::say(self.lang, "cancel-choice"),
@@ -403,10 +410,10 @@ impl<S: Store> Talk<'_, S> {
         self.say(&words, None).await.map(drop)
     }
 
-    /// A waiting job ends here; of a running one its worker tells.
-    pub(super) async fn show_canceled(&self, answer: CancelAnswer) -> Handled {
+    /// A waiting job ends here; of a running one its worker tells. `pressed` is the message with the button.
+    pub(super) async fn show_canceled(&self, answer: CancelAnswer, pressed: Option<MessageId>) -> Handled {
         if let CancelAnswer::Canceled(job) = answer
-            && let Some(message) = job.status_message
+            && let Some(message) = job.status_message.or(pressed)
         {
             self.edit(message, &text::say(self.lang, "canceled"), None).await?;
         }

@@ -68,7 +68,7 @@ impl Press {
         }
     }
 
-    fn parse(data: &str) -> Option<Self> {
+    pub(super) fn parse(data: &str) -> Option<Self> {
         let (kind, value) = data.split_once(':')?;
         let job = || value.parse().ok().map(JobId);
         match kind {

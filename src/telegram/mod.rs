@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listener   getUpdates -> store.record_updates (commit) -> only then the next offset acknowledges them
-//! lanes      one ordered task a chat: a slow or panicking handler harms no other chat
+//! lanes      one ordered task a chat: a slow or panicking handler harms no other chat; a press on Cancel overtakes
 //! intake     pure: update -> file | command | press | nothing
 //! dialogue   handlers: record in the store, answer, never wait for work
 //! presses    the same for buttons
@@ -37,8 +37,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::api::Api;
-use self::dialogue::Desk;
+use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
+use self::intake::Press;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -49,6 +50,8 @@ pub const SEND_BYTES_MAX: u64 = 50_000_000;
 
 const POLL_S: u64 = 25;
 const BACK_OFF: Duration = Duration::from_secs(2);
+/// The longest wait for a store that fails.
+const STORE_REST_MAX: Duration = Duration::from_secs(30);
 /// Handlers get so long to end at shutdown; what they did not finish is replayed.
 const HANDLERS_GRACE: Duration = Duration::from_secs(10);
 /// Chats that may have a lane at once; beyond it idle ones are closed.
@@ -211,12 +214,17 @@ struct Lanes<S> {
 
 impl<S: Store> Lanes<S> {
     fn put(&mut self, update: InboxUpdate) {
-        let chat = chat_of(&update.payload);
+        let read: Value = serde_json::from_str(&update.payload).unwrap_or_default();
+        if is_cancel(&read) {
+            let desk = self.desk.clone();
+            self.tasks.spawn(async move { handle(&desk, update).await });
+            return;
+        }
         if self.lanes.len() >= LANES_MAX {
             // Closed lanes end after what they hold.
             self.lanes.clear();
         }
-        let lane = self.lanes.entry(chat).or_insert_with(|| {
+        let lane = self.lanes.entry(chat_of(&read)).or_insert_with(|| {
             let (sender, mut receiver) = unbounded_channel::<InboxUpdate>();
             let desk = self.desk.clone();
             self.tasks.spawn(async move {
@@ -237,30 +245,44 @@ impl<S: Store> Lanes<S> {
     }
 }
 
-/// Handles one update in a task of its own: a panic ends that task and nothing else.
+/// Handles one update in a task of its own: a panic ends that task and nothing else, and the update is not tried again.
+/// A store that fails is waited for, and the chat's next updates with it.
 async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
     let InboxUpdate { update_id, payload } = update;
-    let parsed = parse(&payload);
-    let wanted = parsed
-        .as_ref()
-        .and_then(|update| intake::read(update, &desk.me, desk.fetch_bytes_max));
-    let store = desk.store.clone();
-    if let Some((sender, wanted)) = wanted {
-        let desk = desk.clone();
-        let handler = tokio::spawn(async move { desk.handle(update_id, sender, wanted).await });
-        match handler.await {
-            Ok(Ok(())) => {}
-            // Not marked: it comes again after a restart, when the store or the platform works.
+    let mut rest = BACK_OFF;
+    loop {
+        match tokio::spawn(read_and_answer(desk.clone(), update_id, payload.clone())).await {
+            Ok(Ok(())) => break,
+            Ok(Err(HandlerError::Store(error))) => {
+                tracing::error!(update_id, %error, "the store failed; the update is tried again");
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(STORE_REST_MAX);
+            }
+            // Not marked: it comes again after a restart, when the platform works.
             Ok(Err(error)) if error.is_passing() => {
                 tracing::error!(update_id, %error, "an update was not handled");
                 return;
             }
-            Ok(Err(error)) => tracing::warn!(update_id, %error, "an update was not fully answered"),
-            Err(error) => tracing::error!(update_id, panicked = error.is_panic(), "a handler broke"),
+            Ok(Err(error)) => {
+                tracing::warn!(update_id, %error, "an update was not fully answered");
+                break;
+            }
+            Err(error) => {
+                tracing::error!(update_id, panicked = error.is_panic(), "a handler broke");
+                break;
+            }
         }
     }
-    if let Err(error) = store.mark_handled(update_id).await {
+    if let Err(error) = desk.store.mark_handled(update_id).await {
         tracing::error!(update_id, %error, "an update was not marked handled");
+    }
+}
+
+async fn read_and_answer<S: Store>(desk: Desk<S>, update_id: i64, payload: String) -> Handled {
+    let wanted = parse(&payload).and_then(|update| intake::read(&update, &desk.me, desk.fetch_bytes_max));
+    match wanted {
+        Some((sender, wanted)) => desk.handle(update_id, sender, wanted).await,
+        None => Ok(()),
     }
 }
 
@@ -277,9 +299,15 @@ fn parse(payload: &str) -> Option<Update> {
     serde_json::from_str(&update.to_string()).ok()
 }
 
+/// A press on Cancel: it must not wait behind answers that a flood limit holds up, and may come in any order, for it only
+/// ends a job.
+fn is_cancel(update: &Value) -> bool {
+    let data = update["callback_query"]["data"].as_str().unwrap_or_default();
+    matches!(Press::parse(data), Some(Press::Cancel(_)))
+}
+
 /// The chat of an update, whatever its kind; 0 where it has none.
-fn chat_of(payload: &str) -> i64 {
-    let update: Value = serde_json::from_str(payload).unwrap_or_default();
+fn chat_of(update: &Value) -> i64 {
     let message = if update["message"].is_null() {
         &update["callback_query"]["message"]
     } else {

@@ -159,7 +159,7 @@ impl<S: Store> Talk<'_, S> {
             CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => "alert-over",
         };
         self.alert(query, key).await;
-        self.show_canceled(answer).await
+        self.show_canceled(answer, Some(self.sender.message)).await
     }
 
     async fn retry(&self, query: &str, job: JobId) -> Handled {

@@ -115,64 +115,6 @@ async fn at_most_one_job_a_user_and_so_many_in_all_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_queued() {
-    let mut bot = Bot::start_with(Settings {
-        jobs: Some(1),
-        ..Settings::default()
-    })
-    .await;
-    bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    bot.until(1, |_| (bot.files_in_work() == 1).then_some(())).await;
-    bot.playground.send_file(2, &shipped_clip(), SendAs::Document).unwrap();
-    bot.press(2, "c:play").await;
-    bot.until_says(2, "В очереди").await;
-    bot.press(2, "Отменить").await;
-    bot.until_says(2, "Отменено").await;
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_downloading_and_while_converting() {
-    let mut bot = Bot::start().await;
-    bot.playground.plan("download", 1, Fault::Slow(50_000));
-    for phase in ["Downloading", "Converting"] {
-        bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-        bot.press(1, "c:play").await;
-        bot.until_says(1, phase).await;
-        bot.press(1, "Cancel").await;
-        bot.until(1, |chat| {
-            chat.iter()
-                .rfind(|m| m.from_bot)
-                .filter(|m| m.text == "Cancelled.")
-                .map(drop)
-        })
-        .await;
-        bot.until_clean().await;
-    }
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_works_while_sending() {
-    let mut bot = Bot::start().await;
-    bot.playground.plan("editmessagemedia", 1, Fault::Stall(20_000));
-    bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    bot.until_says(1, "Sending").await;
-    bot.press(1, "Cancel").await;
-    bot.until_says(1, "Cancelled").await;
-    bot.until_clean().await;
-    assert!(
-        bot.playground
-            .chat(1)
-            .iter()
-            .all(|message| !message.from_bot || message.media.is_none())
-    );
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_the_delivery_shows_one_video() {
     let mut bot = Bot::start().await;
     bot.playground.plan("editmessagemedia", 1, Fault::LostAnswer);
@@ -277,21 +219,6 @@ async fn a_full_disk_is_told_and_the_bot_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_cannot_press_the_buttons_of_a_job() {
-    let mut bot = Bot::start().await;
-    bot.playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
-    bot.press(1, "c:play").await;
-    let status = bot.until_says(1, "queue").await;
-    let cancel = status.buttons[0][0].1.clone();
-    let desk = kadr::telegram::intake::Press::Cancel(kadr::job::JobId(1)).data();
-    assert_eq!(cancel, desk);
-    let store_says = bot.playground.press(2, &cancel);
-    assert!(!store_says, "the button is not in the stranger's chat");
-    bot.until_says(1, "Converting").await;
-    bot.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn flood_limits_and_server_errors_delay_but_lose_nothing() {
     let mut bot = Bot::start().await;
     bot.playground.plan("getfile", 1, Fault::ServerError);
@@ -309,7 +236,7 @@ async fn settings_are_kept_and_spare_the_question() {
     bot.playground.send_text(1, "/settings");
     bot.press(1, "d:play").await;
     bot.press(1, "l:ru").await;
-    bot.until_says(1, "Без вопросов: ▶️ Видео").await;
+    bot.until_says(1, "Новые файлы: ▶️ Видео").await;
     bot.stop().await;
     bot.resume().await;
     bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();

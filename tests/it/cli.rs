@@ -85,3 +85,36 @@ fn the_printed_configuration_hides_the_token() {
     assert!(output.contains("jobs = 2\nconversion_timeout_s = 60\n"), "{output}");
     assert!(!output.contains("CANARY"));
 }
+
+/// `ci/pkg-config` as Cargo calls it.
+fn pkg_config(library: &str, name: &str, value: &str) -> Output {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("ci/pkg-config"))
+        .args(["--libs", library])
+        .env(name, value)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_build_without_ffmpeg_says_in_a_sentence_what_to_install() {
+    let found = pkg_config("libavutil", "UNUSED", "");
+    assert!(found.status.success() && text(&found.stdout).contains("-lavutil"));
+    let missing = pkg_config("libavutil", "PKG_CONFIG_LIBDIR", "/nonexistent");
+    let words = text(&missing.stderr);
+    let sentence = "kadr cannot be built: libavutil (part of FFmpeg 5.1 to 9) with its headers was not found\n";
+    assert!(!missing.status.success() && words.contains(sentence), "{words}");
+    let nothing = pkg_config("libavutil", "PATH", "/nonexistent");
+    let words = text(&nothing.stderr);
+    assert!(!nothing.status.success() && words.starts_with("kadr cannot be built: pkg-config is not installed\n"));
+    let other = pkg_config("nonesuch", "PKG_CONFIG_LIBDIR", "/nonexistent");
+    assert!(!other.status.success() && !text(&other.stderr).contains("kadr"));
+
+    let (_, packages) = words.split_once("apt-get install ").unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["build.rs", "ci/install"] {
+        let other = std::fs::read_to_string(root.join(file)).unwrap();
+        for package in packages.split_whitespace() {
+            assert!(other.contains(package), "{file} does not name {package}");
+        }
+    }
+}

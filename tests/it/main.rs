@@ -8,8 +8,10 @@
 
 mod awkward;
 mod bot;
+mod cancel;
 mod cli;
 mod corpus;
+mod disk;
 mod media;
 mod playground;
 mod recovery;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kadr::playground::{Options, Playground, SendAs};
 
 use crate::support::bot::{Bot, WAIT};
-use crate::support::{clip, ffprobe, shipped_clip};
+use crate::support::{clip, ffprobe, long_clip, shipped_clip};
 
 /// Takes the engine a few seconds: long enough to be met in the middle.
 fn middling_clip() -> std::path::PathBuf {
@@ -42,14 +42,14 @@ async fn a_job_cut_short_by_shutdown_goes_on_after_the_start() {
 }
 
 /// `kadr serve` as an operator runs it.
-fn serve(playground: &Playground, folder: &std::path::Path) -> Child {
+fn serve(playground: &Playground, folder: &std::path::Path, grace_s: &str) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kadr"))
         .arg("serve")
         .current_dir(folder)
         .env("TELEGRAM_BOT_TOKEN", playground.token())
         .env("TELEGRAM_API_URL", playground.api_url())
         .env("KADR_DISK_FREE_MIN", "1")
-        .env("KADR_GRACE", "0")
+        .env("KADR_GRACE", grace_s)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -73,7 +73,7 @@ async fn after_kill_9_the_video_comes_without_sending_it_again() {
     };
     let playground = Playground::start(options).await.unwrap();
     playground.add_user(1, "Anna", "en");
-    let mut bot = serve(&playground, folder.path());
+    let mut bot = serve(&playground, folder.path(), "0");
     playground.send_file(1, &middling_clip(), SendAs::Document).unwrap();
     playground
         .wait(1, WAIT, |_| playground.press(1, "c:play").then_some(()))
@@ -85,7 +85,7 @@ async fn after_kill_9_the_video_comes_without_sending_it_again() {
     bot.kill().unwrap();
     bot.wait().unwrap();
 
-    let mut bot = serve(&playground, folder.path());
+    let mut bot = serve(&playground, folder.path(), "0");
     let result = playground
         .wait(1, WAIT, |chat| {
             chat.iter().find(|m| m.from_bot && m.media.is_some()).cloned()
@@ -109,4 +109,57 @@ async fn after_kill_9_the_video_comes_without_sending_it_again() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("another kadr uses"));
     bot.kill().unwrap();
     bot.wait().unwrap();
+}
+
+/// Sends a signal by its name.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_leaves_at_once_and_without_a_core() {
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            port: 0,
+            data_dir: folder.path().join("telegram"),
+        };
+        let playground = Playground::start(options).await.unwrap();
+        playground.add_user(1, "Anna", "en");
+        let mut bot = serve(&playground, folder.path(), "600");
+        playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
+        playground
+            .wait(1, WAIT, |_| playground.press(1, "c:play").then_some(()))
+            .await
+            .unwrap();
+        let converting =
+            |chat: &[kadr::playground::Message]| chat.iter().any(|m| m.text.contains("Converting")).then_some(());
+        playground.wait(1, WAIT, converting).await.unwrap();
+        signal(&bot, name);
+        let log = folder.path().join("logs/bot.log");
+        tokio::time::timeout(WAIT, async {
+            while !std::fs::read_to_string(&log).unwrap().contains("stopping") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("it stops gently first");
+        assert!(bot.try_wait().unwrap().is_none(), "the job may end");
+        signal(&bot, name);
+        let began = std::time::Instant::now();
+        let status = loop {
+            if let Some(status) = bot.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "it stays after the second SIG{name}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(status.code(), Some(code), "{status:?}");
+    }
 }

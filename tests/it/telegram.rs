@@ -1,6 +1,7 @@
 //! The chat side without a chat: what an update wants, what an error means, what may go out when, and every word.
 
 mod chat;
+mod panics;
 mod words;
 
 use std::time::{Duration, Instant};

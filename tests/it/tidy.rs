@@ -18,17 +18,20 @@ const FLOORS: [(&str, u32); 10] = [
 ];
 
 /// Words and the only places where they may stand.
-const AT_HOME: [(&str, &[&str]); 7] = [
+const AT_HOME: [(&str, &[&str]); 8] = [
     ("unsafe {", &["src/media/ffi/"]),
     ("ffmpeg_next", &["src/media/"]),
     ("teloxide", &["src/telegram/", "src/lib.rs"]),
     ("rayon", &["src/media/"]),
-    ("spawn_blocking(", &["src/worker.rs"]),
+    ("spawn_blocking(", &["src/worker/engine.rs"]),
     ("sqlx::", &["src/store/"]),
     ("process::exit", &["src/main.rs"]),
+    ("process::abort", &[]),
 ];
 
-const LINES_MAX: usize = 800;
+const LINES_MAX: usize = 600;
+/// Rooms that are longer, for now: this one is being split.
+const LONG: [&str; 1] = ["src/media/transcode.rs"];
 
 fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -108,7 +111,6 @@ fn foreign_words_stay_at_home() {
             }
         }
     }
-    // The store's error carries the library's, and the process is left by `abort` on the second signal alone.
     assert_eq!(wrong, Vec::<String>::new());
 }
 
@@ -117,7 +119,7 @@ fn no_room_grows_without_bounds() {
     let long: Vec<String> = sources()
         .into_iter()
         .map(|(name, text)| (name, text.lines().count()))
-        .filter(|(_, lines)| *lines > LINES_MAX)
+        .filter(|(name, lines)| *lines > LINES_MAX && !LONG.contains(&name.as_str()))
         .map(|(name, lines)| format!("{name} has {lines} lines (limit {LINES_MAX})"))
         .collect();
     assert_eq!(long, Vec::<String>::new());

@@ -306,6 +306,17 @@ async fn refused_file_and_lost_chat_end_the_job_and_leave_no_files() {
 }
 
 #[tokio::test]
+async fn a_panic_ends_its_job_and_its_user_is_served_again() {
+    let house = House::new().await;
+    house.courier.panic_deliver.store(true, SeqCst);
+    let job = add(&house.store, 1, "clip", 1).await;
+    house.until_said(job.id, "failed Internal").await;
+    house.until_clean().await;
+    let next = add(&house.store, 1, "other", 2).await;
+    house.until_status(next.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
 async fn shutdown_puts_a_job_back_and_the_next_start_ends_it() {
     let house = House::new().await;
     house.courier.stall_fetch.store(true, SeqCst);

@@ -276,6 +276,14 @@ impl StreamParams {
         }
     }
 
+    /// A deep copy.
+    pub(crate) fn copy(&self) -> Result<Self, AvError> {
+        let mut copy = Self::copy_of(self.raw.as_ptr(), self.time_base)?;
+        copy.matrix = self.matrix;
+        copy.frame_rate = self.frame_rate;
+        Ok(copy)
+    }
+
     pub(super) fn copy_of(source: *const ffi::AVCodecParameters, time_base: Rational) -> Result<Self, AvError> {
         let params = Self::empty(time_base)?;
         // SAFETY: both sides are valid; the copy is deep.

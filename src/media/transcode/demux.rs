@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 
+use super::check::Check;
 use super::{Halt, Job, Stage, ToMux, engine};
 use crate::media::error::MediaError;
 use crate::media::ffi::{AvError, ColourTagger, Input, Packet, StreamParams};
@@ -30,6 +31,7 @@ pub(super) struct Copy {
     step: i64,
     /// Video only: the header that the output will have.
     header: Option<Header>,
+    check: Option<Check>,
     /// A packet was left out: fine at the end, but nothing may follow it.
     ended: Option<&'static str>,
     tagger: Option<ColourTagger>,
@@ -37,6 +39,7 @@ pub(super) struct Copy {
 
 impl Route {
     pub(super) fn copy(
+        job: &Job<'_>,
         index: usize,
         params: StreamParams,
         tags: Option<Colour>,
@@ -53,6 +56,10 @@ impl Route {
             0
         };
         let header = params.is_h264().then(|| Header::of(params.extradata()));
+        let check = match &header {
+            Some(_) => Some(Check::new(&params, job.info, job.limits)?),
+            None => None,
+        };
         let (tagger, params) = match tags {
             None => (None, params),
             Some(colour) => {
@@ -71,6 +78,7 @@ impl Route {
             time_base,
             step,
             header,
+            check,
             ended: None,
             tagger,
         })))
@@ -138,8 +146,13 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
     if let Some(jumps) = timeline.map(|timeline| timeline.jumps()).filter(|&jumps| jumps > 0) {
         tracing::debug!(jumps, "the clock started anew");
     }
-    for route in &routes {
+    for route in &mut routes {
         if let Route::Copy(copy) = route {
+            if let Some(check) = &mut copy.check
+                && !check.ends()
+            {
+                return Err(unfit("its packets do not decode"));
+            }
             copy.to.send(ToMux::End(copy.index)).map_err(|_| Halt::Hungup)?;
         }
     }
@@ -220,6 +233,11 @@ impl Copy {
         }
         if let (Some(why), true) = (self.ended, video) {
             return Err(unfit(why));
+        }
+        if let (Some(check), Some(header)) = (&mut self.check, &self.header)
+            && !check.passes(&packet, header, job.limits)?
+        {
+            return Err(unfit("its packets do not decode"));
         }
         let (pts, dts) = self.times(job, &packet);
         let mut packet = match &mut self.tagger {

@@ -13,6 +13,7 @@
 //!
 //! Times: one common start is subtracted from all streams, so the offset between sound and picture stays.
 
+mod check;
 mod decode;
 mod demux;
 mod encode;
@@ -185,7 +186,7 @@ fn run(job: &Job<'_>, demuxer: Input, output: File) -> Result<(), MediaError> {
         if let Some((index, way)) = &job.plan.video {
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
             routes.push(match way {
-                VideoWay::Copy { tags } => Route::copy(*index, params, *tags, &to_mux)?,
+                VideoWay::Copy { tags } => Route::copy(job, *index, params, *tags, &to_mux)?,
                 VideoWay::Encode(_) => converted(scope, job, keep, *index, params, &to_mux),
             });
         }
@@ -194,7 +195,7 @@ fn run(job: &Job<'_>, demuxer: Input, output: File) -> Result<(), MediaError> {
         {
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
             routes.push(match way {
-                AudioWay::Copy => Route::copy(*index, params, None, &to_mux)?,
+                AudioWay::Copy => Route::copy(job, *index, params, None, &to_mux)?,
                 AudioWay::Encode { .. } => converted(scope, job, keep, *index, params, &to_mux),
             });
         }

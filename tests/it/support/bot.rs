@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kadr::config::{Config, Settings};
+use kadr::job::{Job, JobId, Phase, Status};
 use kadr::playground::{Message, Options, Playground};
+use kadr::store::Store;
 use kadr::store::sqlite::SqliteStore;
 use kadr::telegram::{self, delivery::TelegramCourier};
 use kadr::workdir::Workdir;
@@ -20,6 +22,8 @@ pub(crate) struct Bot {
     pub(crate) folder: tempfile::TempDir,
     settings: Settings,
     running: Option<(CancellationToken, JoinHandle<()>)>,
+    /// Of the running bot.
+    store: Option<SqliteStore>,
 }
 
 impl Bot {
@@ -43,6 +47,7 @@ impl Bot {
             folder,
             settings,
             running: None,
+            store: None,
         };
         bot.resume().await;
         bot
@@ -64,6 +69,7 @@ impl Bot {
         let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());
         let workdir = Workdir::open(&config.work_dir).unwrap();
         let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
+        self.store = Some(store.clone());
         let stop = CancellationToken::new();
         let (worker_stop, listener_stop) = (stop.clone(), stop.clone());
         let task = tokio::spawn(async move {
@@ -80,8 +86,44 @@ impl Bot {
     /// Stops as SIGTERM does.
     pub(crate) async fn stop(&mut self) {
         let (stop, task) = self.running.take().expect("the bot runs");
+        self.store = None;
         stop.cancel();
         task.await.unwrap();
+    }
+
+    /// A job as the running bot has it.
+    pub(crate) async fn job(&self, id: JobId) -> Job {
+        let store = self.store.as_ref().expect("the bot runs");
+        store.job(id).await.unwrap().expect("the job is known")
+    }
+
+    /// Waits until a job is back in the queue, to go on at this phase.
+    pub(crate) async fn until_queued_in(&self, id: JobId, phase: Phase) {
+        for _ in 0..600 {
+            let job = self.job(id).await;
+            if (job.status, job.phase) == (Status::Queued, phase) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("it did not go back to the queue: {:#?}", self.job(id).await);
+    }
+
+    /// Waits until a call was refused.
+    pub(crate) async fn until_refused(&self, method: &str, status: u16) {
+        for _ in 0..600 {
+            let calls = self.playground.transcript();
+            if calls.iter().any(|call| call.method == method && call.status == status) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{method} was never refused with {status}");
+    }
+
+    /// Whether a job has files.
+    pub(crate) fn has_files(&self, id: JobId) -> bool {
+        self.work_dir().join(id.to_string()).exists()
     }
 
     pub(crate) fn work_dir(&self) -> PathBuf {

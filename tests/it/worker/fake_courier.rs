@@ -18,6 +18,7 @@ pub(crate) struct FakeCourier {
     pub(crate) deliver_faults: Mutex<VecDeque<CourierError>>,
     pub(crate) stall_fetch: AtomicBool,
     pub(crate) stall_deliver: AtomicBool,
+    pub(crate) panic_deliver: AtomicBool,
 }
 
 impl FakeCourier {
@@ -83,6 +84,7 @@ impl Courier for FakeCourier {
         _meter: &Meter,
     ) -> Result<Receipt, CourierError> {
         self.say(job, "deliver");
+        assert!(!self.panic_deliver.swap(false, SeqCst), "planned by the test");
         stall(&self.stall_deliver).await;
         if let Some(fault) = self.deliver_faults.lock().unwrap().pop_front() {
             return Err(fault);

@@ -4,7 +4,7 @@ help = Send a video, a file, an animation or a round video. I answer with a vide
     📦 Smaller: at most 720p, about half the size or less
     🎵 Sound: only the audio track
 
-    /queue shows your files, /cancel stops them, /settings chooses what happens without asking. Files up to { $limit } MB.
+    /queue shows your files, /cancel stops them, /settings chooses what happens without asking. I take files up to { $limit } MB.
 button-play = ▶️ Play
 button-small = 📦 Smaller
 button-audio = 🎵 Sound
@@ -23,7 +23,7 @@ user-queue-full = You already have { $limit ->
 queue-full = Too many files are waiting right now (limit { $limit }). Please try again later.
 quarantined = This file made the converter crash before, so it is not accepted for a week.
 too-large-unknown = This file is larger than { $limit } MB, and I cannot take more. Make it shorter or smaller and send it again.
-too-large = This file has { $size } MB; I can take up to { $limit } MB. Make it shorter or smaller and send it again.
+too-large = This file is { $size } MB; I can take up to { $limit } MB. Make it shorter or smaller and send it again.
 not-media = This is not a video or a sound file. Send a video, and I will make it play.
 fetching = Downloading { $percent } % of { $size } MB
     { $bar }
@@ -34,7 +34,7 @@ converting = Converting { $percent } %
 converting-start = Converting…
 sending = Sending { $percent } % of { $size } MB
     { $bar }
-paused = Paused for a restart; it goes on by itself.
+paused = Paused for a restart; I will go on by myself.
 canceled = Cancelled.
 caption-copied = { $before } → { $after } MB, copied without loss in { $took }
 caption-picture-encoded = { $before } → { $after } MB, picture converted in { $took }
@@ -43,10 +43,10 @@ caption-encoded = { $before } → { $after } MB, converted in { $took }
 warning-damaged = { $percent } % of the file was damaged and is missing.
 warning-silent-track = The sound could not be read; the video is silent.
 failed-not-media = This is not a video or a sound file that I know.
-failed-no-stream = This file has nothing in it for that: no { $wanted ->
+failed-no-stream = This file has no { $wanted ->
     [audio] sound
    *[other] picture
-}.
+}, so there is nothing to make.
 failed-unsupported = I cannot read this kind of video ({ $what }).
 failed-encrypted = This video is protected against copying; I cannot convert it.
 failed-incomplete = The file was cut short: its index, which comes last, is missing. Please send a complete copy.
@@ -54,21 +54,21 @@ failed-no-encoder = I cannot make { $what } here. “▶️ Play” works.
 failed-cut-outside = The part begins at { $value }, but the video lasts { $limit }.
 failed-size-unreachable = { $value } of video do not fit into { $size } MB and still look like something. From { $min } MB on it works.
 failed-damaged = The file is too damaged: only { $percent } % can be read, and { $min } % is needed. Please send a complete copy.
-failed-too-long = The video lasts { $value }; the limit is { $limit }.
+failed-too-long = The video is { $value } long; the limit is { $limit }.
 failed-too-many-pixels = The picture is { $width }×{ $height } ({ $value } megapixels); the limit is { $limit } megapixels.
 failed-too-many-streams = The file has more than { $limit } tracks.
 failed-over-limit = The file asks for more memory than a video of its size should, so I did not open it.
-failed-too-large = The file has { $size } MB; the limit is { $limit } MB.
-failed-too-large-to-send = The result has { $size } MB, and I may send { $limit } MB at most. “Smaller” may fit.
+failed-too-large = The file is { $size } MB; the limit is { $limit } MB.
+failed-too-large-to-send = The result is { $size } MB, and I can send { $limit } MB at most. “Smaller” may fit.
 failed-source-gone = I cannot get the file any more. Please send it again.
 failed-time-limit = It took longer than { $limit } s, so I stopped. “Smaller” is quicker.
 failed-network = The connection to Telegram failed too often. Please try again.
 failed-disk-full = There is no space left on my side right now. Please try again a little later.
 failed-internal = Something went wrong on my side; it has been written down. Please try again.
-queue-empty = You have no files in work.
+queue-empty = You have no files in progress.
 queue-title = Your files:
-queue-running = { $job }: in work
-queue-waiting = { $job }: #{ $position } in the queue
+queue-running = { $preset }: in progress
+queue-waiting = { $preset }: #{ $position } in the queue
 cancel-choice = Forgotten. Send a video whenever you like.
 cancel-none = There is nothing to cancel.
 cancel-all = { $count ->
@@ -76,13 +76,13 @@ cancel-all = { $count ->
    *[other] { $count } files stopped.
 }
 alert-cancel = Stopping…
-alert-over = It is over already.
+alert-over = There is nothing left to cancel here.
 alert-not-yours = Only the person who sent the file can do this.
 alert-expired = This button is too old. Please send the file again.
-settings = Without asking: { $default }
+settings = New files: { $default }
     Language: { $language }
-settings-ask = always ask
-settings-auto = as in Telegram
+settings-ask = ❔ Ask every time
+settings-auto = 🌐 As in Telegram
 settings-en = English
 settings-ru = Русский
 command-start = What I can do

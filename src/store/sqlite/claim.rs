@@ -1,0 +1,235 @@
+//! Running jobs: claimed, moved on, ended, put back, recovered. Every write is fenced.
+
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
+use crate::job::{Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
+use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
+
+/// A file that crashed the process twice is refused for a week.
+const QUARANTINE_S: i64 = 7 * 24 * 3600;
+/// Crashes in conversion that put a file there.
+const CRASHES_MAX: u32 = 2;
+
+/// A terminal status, checked by the state machine, written only under the fence.
+async fn end(connection: &mut SqliteConnection, fence: Fence, event: Event, reason: Option<&Reason>) -> Result<()> {
+    let status = Status::Running
+        .on(event)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let written = sqlx::query(
+        "UPDATE jobs SET status = ?, reason = ?, parcel = NULL, boot = NULL, ended = ? \
+         WHERE id = ? AND claims = ? AND boot = ? AND status = 'running'",
+    )
+    .bind(word(&status))
+    .bind(reason.map(json).transpose()?)
+    .bind(now())
+    .bind(fence.job.0)
+    .bind(fence.attempt)
+    .bind(fence.boot)
+    .execute(connection)
+    .await?;
+    fenced(written.rows_affected(), fence)
+}
+
+fn fenced(rows: u64, fence: Fence) -> Result<()> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced {
+            job: fence.job,
+            attempt: fence.attempt,
+        })
+    }
+}
+
+pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits, boot: i64) -> Result<Option<Claim>> {
+    let mut transaction = connection.begin().await?;
+    // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
+    // hold back from when it waits, or it would never find the house empty.
+    let row = sqlx::query(
+        "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
+             AND crashes > 0 AND (status = 'running' OR not_before <= ?2)) \
+         SELECT j.id, (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running' AND r.cached = 0) \
+             AS busy FROM jobs j \
+         WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND (?1 = 1 OR busy < ?3) \
+         AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 \
+             AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
+         ORDER BY busy, j.turn, j.id LIMIT 1",
+    )
+    .bind(limits.deliver_only)
+    .bind(now())
+    .bind(limits.running_per_user_max)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let id = JobId(row.get(0));
+    let claims: u32 = sqlx::query(
+        "UPDATE jobs SET status = 'running', claims = claims + 1, attempt = attempt + 1, boot = ? WHERE id = ? \
+         RETURNING claims",
+    )
+    .bind(boot)
+    .bind(id.0)
+    .fetch_one(&mut *transaction)
+    .await?
+    .get(0);
+    let job = load(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(job.map(|job| Claim {
+        fence: Fence {
+            job: job.id,
+            attempt: claims,
+            boot,
+        },
+        suspect: job.crashes > 0,
+        job,
+    }))
+}
+
+pub(super) async fn advance(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    phase: Phase,
+    parcel: Option<Parcel>,
+) -> Result<()> {
+    let written = sqlx::query(
+        "UPDATE jobs SET phase = ?, parcel = ? WHERE id = ? AND claims = ? AND boot = ? AND status = 'running'",
+    )
+    .bind(word(&phase))
+    .bind(parcel.as_ref().map(json).transpose()?)
+    .bind(fence.job.0)
+    .bind(fence.attempt)
+    .bind(fence.boot)
+    .execute(connection)
+    .await?;
+    fenced(written.rows_affected(), fence)
+}
+
+pub(super) async fn finish(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    outcome: Outcome,
+    engine: &str,
+) -> Result<()> {
+    let mut transaction = connection.begin().await?;
+    let job = load(&mut transaction, fence.job).await?;
+    match &outcome {
+        Outcome::Succeeded { .. } => end(&mut transaction, fence, Event::Delivered, None).await?,
+        Outcome::Failed { reason } => end(&mut transaction, fence, Event::Failed, Some(reason)).await?,
+        Outcome::Canceled => end(&mut transaction, fence, Event::Canceled, None).await?,
+    }
+    // A Retry button needs the source once more.
+    let keep_source = matches!(&outcome, Outcome::Failed { reason } if reason.may_retry());
+    if let (
+        Outcome::Succeeded { file_id: Some(file_id) },
+        Some(Job {
+            request,
+            parcel: Some(parcel),
+            ..
+        }),
+    ) = (outcome, job)
+    {
+        let parcel = Parcel {
+            file_id: Some(file_id),
+            ..parcel
+        };
+        sqlx::query("INSERT OR REPLACE INTO results (unique_id, preset, engine, parcel) VALUES (?, ?, ?, ?)")
+            .bind(&request.source.file_unique_id)
+            .bind(request.preset.to_string())
+            .bind(engine)
+            .bind(json(&parcel)?)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if !keep_source {
+        scrub(&mut transaction, fence.job).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn release(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    phase: Phase,
+    not_before_s: u64,
+    count: bool,
+) -> Result<()> {
+    let written = sqlx::query(
+        "UPDATE jobs SET status = 'queued', boot = NULL, phase = ?1, not_before = ?2, attempt = attempt - ?3, \
+         cached = (cached = 1 AND ?1 = 'deliver'), parcel = CASE WHEN ?1 = 'deliver' THEN parcel END \
+         WHERE id = ?4 AND claims = ?5 AND boot = ?6 AND status = 'running'",
+    )
+    .bind(word(&phase))
+    .bind(now() + not_before_s.cast_signed())
+    .bind(i64::from(!count))
+    .bind(fence.job.0)
+    .bind(fence.attempt)
+    .bind(fence.boot)
+    .execute(connection)
+    .await?;
+    fenced(written.rows_affected(), fence)
+}
+
+pub(super) async fn cancel_requests(connection: &mut SqliteConnection, boot: i64) -> Result<Vec<JobId>> {
+    let rows = sqlx::query("SELECT id FROM jobs WHERE status = 'running' AND boot = ? AND cancel_asked = 1")
+        .bind(boot)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.iter().map(|row| JobId(row.get(0))).collect())
+}
+
+pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query(
+        "UPDATE jobs SET crashes = crashes + (phase = 'convert'), status = 'queued', boot = NULL \
+         WHERE status = 'running' AND boot != ?",
+    )
+    .bind(boot)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "INSERT OR REPLACE INTO quarantine (unique_id, until) \
+         SELECT unique_id, ? FROM jobs WHERE status = 'queued' AND crashes >= ?",
+    )
+    .bind(now() + QUARANTINE_S)
+    .bind(CRASHES_MAX)
+    .execute(&mut *transaction)
+    .await?;
+    // Others wait with the same file, and it would crash the process again.
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM jobs WHERE status = 'queued' AND cached = 0 \
+         AND unique_id IN (SELECT unique_id FROM quarantine WHERE until > ?) ORDER BY id"
+    )))
+    .bind(now())
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut quarantined = Vec::new();
+    for row in &rows {
+        let mut job = job_of(row)?;
+        job.status = job
+            .status
+            .on(Event::Quarantined)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        sqlx::query("UPDATE jobs SET status = ?, reason = ?, ended = ? WHERE id = ?")
+            .bind(word(&job.status))
+            .bind(json(&Reason::Quarantined)?)
+            .bind(now())
+            .bind(job.id.0)
+            .execute(&mut *transaction)
+            .await?;
+        scrub(&mut transaction, job.id).await?;
+        quarantined.push(job);
+    }
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+pub(super) async fn forget_result(connection: &mut SqliteConnection, request: &Request, engine: &str) -> Result<()> {
+    sqlx::query("DELETE FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
+        .bind(&request.source.file_unique_id)
+        .bind(request.preset.to_string())
+        .bind(engine)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! SQLite: one writing connection, WAL, `synchronous=FULL`: a call that returned has its commit on disk.
+//!
+//! ```text
+//! mod    the lock, the connection, the schema; each call takes the connection and ticks where a worker may care
+//! inbox  updates, dialogues, settings
+//! queue  requests: accepted, turned away, listed, cancelled while they wait
+//! claim  running jobs: claimed, moved on, ended, put back, recovered
+//! rows   how a job stands in a row
+//! ```
+//!
+//! The connection is behind an async mutex, so every method is a transaction of its own kind and nothing waits inside
+//! SQLite. A lock file keeps a second process out. Times are Unix seconds of the wall clock; a clock that jumps can
+//! delay a retry, nothing else.
+
+mod claim;
+mod inbox;
+mod queue;
+mod rows;
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+use self::rows::now;
+use super::{
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Store,
+    StoreError,
+};
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+/// Handled updates are remembered twice as long as the platform keeps undelivered ones.
+const INBOX_KEPT_S: i64 = 48 * 3600;
+
+/// The embedded store. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    connection: Arc<Mutex<SqliteConnection>>,
+    changes: Arc<watch::Sender<u64>>,
+    boot: i64,
+    _lock: Arc<File>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database at `path`; its folder is made where it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process has it.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let lock = lock(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let mut connection = options.connect().await?;
+        migrate(&mut connection).await?;
+        let boot = sqlx::query("INSERT INTO boots (began) VALUES (?) RETURNING id")
+            .bind(now())
+            .fetch_one(&mut connection)
+            .await?
+            .get(0);
+        sqlx::query("DELETE FROM inbox WHERE payload IS NULL AND received < ?")
+            .bind(now() - INBOX_KEPT_S)
+            .execute(&mut connection)
+            .await?;
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+            changes: Arc::new(watch::Sender::new(0)),
+            boot,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    async fn connection(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.connection.lock().await
+    }
+
+    /// A worker may care about what was done.
+    fn ticked<T>(&self, done: Result<T>) -> Result<T> {
+        if done.is_ok() {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        done
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let io = |error| StoreError::Database(sqlx::Error::Io(error));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(io)?;
+    }
+    let name = path.with_extension("lock");
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&name)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let version: i64 = sqlx::query("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await?
+        .get(0);
+    if version > SCHEMA_VERSION {
+        return Err(StoreError::Corrupt(format!(
+            "schema is {version} (this kadr knows {SCHEMA_VERSION})"
+        )));
+    }
+    if version == 0 {
+        let mut transaction = connection.begin().await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 1")
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+impl Store for SqliteStore {
+    async fn record_updates(&self, updates: Vec<InboxUpdate>) -> Result<Vec<InboxUpdate>> {
+        inbox::record_updates(&mut *self.connection().await, updates).await
+    }
+
+    async fn unhandled_updates(&self) -> Result<Vec<InboxUpdate>> {
+        inbox::unhandled_updates(&mut *self.connection().await).await
+    }
+
+    async fn mark_handled(&self, update_id: i64) -> Result<()> {
+        inbox::mark_handled(&mut *self.connection().await, update_id).await
+    }
+
+    async fn enqueue(&self, update_id: i64, request: Request, limits: QueueLimits, engine: &str) -> Result<Enqueued> {
+        self.ticked(queue::enqueue(&mut *self.connection().await, update_id, request, limits, engine).await)
+    }
+
+    async fn set_status_message(&self, job: JobId, message: MessageId) -> Result<()> {
+        queue::set_status_message(&mut *self.connection().await, job, message).await
+    }
+
+    async fn record_send_intent(&self, job: JobId) -> Result<bool> {
+        queue::record_send_intent(&mut *self.connection().await, job).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<Job>> {
+        queue::job(&mut *self.connection().await, job).await
+    }
+
+    async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {
+        queue::queue(&mut *self.connection().await, user).await
+    }
+
+    async fn cancel(&self, job: JobId, by: Option<UserId>) -> Result<CancelAnswer> {
+        self.ticked(queue::cancel(&mut *self.connection().await, job, by).await)
+    }
+
+    async fn claim(&self, limits: ClaimLimits) -> Result<Option<Claim>> {
+        claim::claim(&mut *self.connection().await, limits, self.boot).await
+    }
+
+    async fn advance(&self, fence: Fence, phase: Phase, parcel: Option<Parcel>) -> Result<()> {
+        claim::advance(&mut *self.connection().await, fence, phase, parcel).await
+    }
+
+    async fn finish(&self, fence: Fence, outcome: Outcome, engine: &str) -> Result<()> {
+        self.ticked(claim::finish(&mut *self.connection().await, fence, outcome, engine).await)
+    }
+
+    async fn release(&self, fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> Result<()> {
+        self.ticked(claim::release(&mut *self.connection().await, fence, phase, not_before_s, count).await)
+    }
+
+    async fn cancel_requests(&self) -> Result<Vec<JobId>> {
+        claim::cancel_requests(&mut *self.connection().await, self.boot).await
+    }
+
+    async fn recover(&self) -> Result<Vec<Job>> {
+        claim::recover(&mut *self.connection().await, self.boot).await
+    }
+
+    async fn forget_result(&self, request: &Request, engine: &str) -> Result<()> {
+        claim::forget_result(&mut *self.connection().await, request, engine).await
+    }
+
+    async fn dialogue(&self, chat: ChatId, user: UserId) -> Result<Option<String>> {
+        inbox::dialogue(&mut *self.connection().await, chat, user).await
+    }
+
+    async fn set_dialogue(&self, chat: ChatId, user: UserId, state: Option<String>) -> Result<()> {
+        inbox::set_dialogue(&mut *self.connection().await, chat, user, state).await
+    }
+
+    async fn settings(&self, user: UserId) -> Result<Option<String>> {
+        inbox::settings(&mut *self.connection().await, user).await
+    }
+
+    async fn set_settings(&self, user: UserId, settings: String) -> Result<()> {
+        inbox::set_settings(&mut *self.connection().await, user, settings).await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

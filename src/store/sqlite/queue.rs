@@ -1,0 +1,243 @@
+//! Requests on their way in: what is accepted and what is turned away, places, ends of waiting jobs.
+
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
+use crate::job::{Event, Job, JobId, MessageId, Phase, Request, Status, UserId};
+use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
+
+/// How many waiting jobs will be claimed before this one, itself counted.
+async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
+    let count = sqlx::query(
+        "SELECT COUNT(*) FROM jobs q, jobs j WHERE j.id = ? AND q.status = 'queued' AND q.cached = 0 \
+         AND (q.turn, q.id) <= (j.turn, j.id)",
+    )
+    .bind(id.0)
+    .fetch_one(connection)
+    .await?
+    .get(0);
+    Ok(count)
+}
+
+/// The turn of a new job: after the user's own last, and not before the turn that is being served. So a newcomer waits
+/// for one job of each user at most, however many a heavy user has waiting.
+async fn turn_of(connection: &mut SqliteConnection, user: UserId) -> Result<i64> {
+    let turn = sqlx::query(
+        "SELECT 1 + MAX(COALESCE((SELECT MAX(turn) FROM jobs WHERE user = ? AND status = 'queued'), 0), \
+         COALESCE((SELECT MAX(turn) FROM jobs WHERE claims > 0), 0))",
+    )
+    .bind(user.0)
+    .fetch_one(connection)
+    .await?
+    .get(0);
+    Ok(turn)
+}
+
+async fn count(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<u32> {
+    let row = match user {
+        None => {
+            sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'queued'")
+                .fetch_one(connection)
+                .await?
+        }
+        Some(user) => {
+            sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND user = ?")
+                .bind(user.0)
+                .fetch_one(connection)
+                .await?
+        }
+    };
+    Ok(row.get(0))
+}
+
+/// Why a request is not accepted, if it is not: quarantine, the same on its way, a full queue.
+async fn turn_away(
+    transaction: &mut SqliteConnection,
+    request: &Request,
+    limits: QueueLimits,
+) -> Result<Option<Enqueued>> {
+    let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
+    let quarantined = sqlx::query("SELECT 1 FROM quarantine WHERE unique_id = ? AND until > ?")
+        .bind(unique_id)
+        .bind(now())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if quarantined.is_some() {
+        return Ok(Some(Enqueued::Quarantined));
+    }
+    let same = sqlx::query(
+        "SELECT id FROM jobs WHERE user = ? AND chat = ? AND unique_id = ? AND preset = ? \
+             AND status IN ('queued', 'running')",
+    )
+    .bind(user.0)
+    .bind(request.origin.chat.0)
+    .bind(unique_id)
+    .bind(request.preset.to_string())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(row) = same
+        && let Some(job) = load(transaction, JobId(row.get(0))).await?
+    {
+        return Ok(Some(Enqueued::Duplicate { job }));
+    }
+    if count(transaction, Some(user)).await? >= limits.per_user_max {
+        return Ok(Some(Enqueued::UserQueueFull {
+            limit: limits.per_user_max,
+        }));
+    }
+    if count(transaction, None).await? >= limits.total_max {
+        return Ok(Some(Enqueued::QueueFull {
+            limit: limits.total_max,
+        }));
+    }
+    Ok(None)
+}
+pub(super) async fn enqueue(
+    connection: &mut SqliteConnection,
+    update_id: i64,
+    request: Request,
+    limits: QueueLimits,
+    engine: &str,
+) -> Result<Enqueued> {
+    let mut transaction = connection.begin().await?;
+    let before = sqlx::query("SELECT id FROM jobs WHERE update_id = ?")
+        .bind(update_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(row) = before
+        && let Some(job) = load(&mut transaction, JobId(row.get(0))).await?
+    {
+        return Ok(Enqueued::Replayed { job });
+    }
+    if let Some(answer) = turn_away(&mut transaction, &request, limits).await? {
+        return Ok(answer);
+    }
+    let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
+    let remembered: Option<String> =
+        sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
+            .bind(unique_id)
+            .bind(request.preset.to_string())
+            .bind(engine)
+            .fetch_optional(&mut *transaction)
+            .await?
+            .map(|row| row.get(0));
+    let phase = if remembered.is_some() {
+        Phase::Deliver
+    } else {
+        Phase::Fetch
+    };
+    let turn = turn_of(&mut transaction, user).await?;
+    let id: i64 = sqlx::query(
+        "INSERT INTO jobs (update_id, turn, chat, user, unique_id, preset, request, status, phase, cached, parcel, \
+         created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(update_id)
+    .bind(turn)
+    .bind(request.origin.chat.0)
+    .bind(user.0)
+    .bind(unique_id)
+    .bind(request.preset.to_string())
+    .bind(json(&request)?)
+    .bind(word(&phase))
+    .bind(remembered.is_some())
+    .bind(&remembered)
+    .bind(now())
+    .fetch_one(&mut *transaction)
+    .await?
+    .get(0);
+    let position = position_of(&mut transaction, JobId(id)).await?;
+    let job = load(&mut transaction, JobId(id)).await?;
+    transaction.commit().await?;
+    let job = job.ok_or_else(|| StoreError::Corrupt(format!("j{id} is gone")))?;
+    Ok(if remembered.is_some() {
+        Enqueued::Cached { job }
+    } else {
+        Enqueued::New { job, position }
+    })
+}
+
+pub(super) async fn set_status_message(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    message: MessageId,
+) -> Result<()> {
+    sqlx::query("UPDATE jobs SET status_message = ? WHERE id = ?")
+        .bind(message.0)
+        .bind(job.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn record_send_intent(connection: &mut SqliteConnection, job: JobId) -> Result<bool> {
+    let written = sqlx::query("UPDATE jobs SET send_intent = 1 WHERE id = ? AND send_intent = 0")
+        .bind(job.0)
+        .execute(connection)
+        .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+pub(super) async fn job(connection: &mut SqliteConnection, job: JobId) -> Result<Option<Job>> {
+    load(connection, job).await
+}
+
+pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<Vec<QueueEntry>> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS}, cached FROM jobs WHERE status IN ('queued', 'running') ORDER BY status = 'queued', turn, id"
+    )))
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut position = 0;
+    let mut entries = Vec::new();
+    for row in &rows {
+        let job = job_of(row)?;
+        // A remembered result has its own lane: nobody waits behind it.
+        let waiting = job.status == Status::Queued && !row.get::<bool, _>("cached");
+        position += u32::from(waiting);
+        if user.is_none_or(|user| job.request.origin.user == user) {
+            entries.push(QueueEntry {
+                job,
+                position: waiting.then_some(position),
+            });
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) async fn cancel(connection: &mut SqliteConnection, job: JobId, by: Option<UserId>) -> Result<CancelAnswer> {
+    let mut transaction = connection.begin().await?;
+    let Some(mut found) = load(&mut transaction, job).await? else {
+        return Ok(CancelAnswer::NotYours);
+    };
+    if by.is_some_and(|user| user != found.request.origin.user) {
+        return Ok(CancelAnswer::NotYours);
+    }
+    if found.status.is_terminal() {
+        return Ok(CancelAnswer::AlreadyOver(found));
+    }
+    let running = found.status == Status::Running;
+    if running {
+        sqlx::query("UPDATE jobs SET cancel_asked = 1 WHERE id = ?")
+            .bind(job.0)
+            .execute(&mut *transaction)
+            .await?;
+    } else {
+        found.status = found
+            .status
+            .on(Event::Canceled)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        sqlx::query("UPDATE jobs SET status = ?, parcel = NULL, ended = ? WHERE id = ?")
+            .bind(word(&found.status))
+            .bind(now())
+            .bind(job.0)
+            .execute(&mut *transaction)
+            .await?;
+        scrub(&mut transaction, job).await?;
+    }
+    transaction.commit().await?;
+    Ok(if running {
+        CancelAnswer::Asked(found)
+    } else {
+        CancelAnswer::Canceled(found)
+    })
+}

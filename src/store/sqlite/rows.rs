@@ -1,0 +1,69 @@
+//! Rows and words: how jobs, statuses and phases stand in the database.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use crate::job::{Job, JobId, MessageId, Parcel, Reason};
+use crate::store::{Result, StoreError};
+
+pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason";
+
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs().cast_signed())
+}
+
+/// The word of a status or phase in the database: serde's own.
+pub(super) fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn parse_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
+    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
+    let optional = |name: &str| row.get::<Option<String>, _>(name);
+    Ok(Job {
+        id: JobId(row.get("id")),
+        request: parse(row.get("request"))?,
+        status: parse_word(row.get("status"))?,
+        phase: parse_word(row.get("phase"))?,
+        attempt: row.get("attempt"),
+        crashes: row.get("crashes"),
+        status_message: row.get::<Option<i64>, _>("status_message").map(MessageId),
+        parcel: optional("parcel").map(|text| parse::<Parcel>(&text)).transpose()?,
+        reason: optional("reason").map(|text| parse::<Reason>(&text)).transpose()?,
+    })
+}
+
+pub(super) async fn load(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE id = ?")))
+        .bind(id.0)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(job_of).transpose()
+}
+
+/// After the end a row keeps no id that could fetch the file.
+pub(super) async fn scrub(connection: &mut SqliteConnection, id: JobId) -> Result<()> {
+    sqlx::query("UPDATE jobs SET request = json_set(request, '$.source.file_id', ''), unique_id = '' WHERE id = ?")
+        .bind(id.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

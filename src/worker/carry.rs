@@ -1,0 +1,325 @@
+//! One job, phase by phase, from its claim to its end.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{convert_blocking, parcel_of, reason_of, wait_for_engine};
+use super::teller::{Now, Stand};
+use super::{Running, Worker};
+use crate::courier::{Courier, CourierError, Files, Meter, Notice};
+use crate::job::{Job, JobId, Parcel, Phase, Reason};
+use crate::media::{Control, ENGINE_VERSION, MediaError};
+use crate::store::{Claim, Fence, Outcome, Store, StoreError};
+use crate::workdir::Scratch;
+
+const BACK_OFF_S: [u64; 5] = [2, 5, 15, 45, 120];
+/// So long until a write that the store refused is tried again.
+const STORE_REST: Duration = Duration::from_secs(2);
+
+/// How one run of a job ended, if not by an error of the store.
+enum End {
+    Finished(Outcome),
+    /// Back to the queue.
+    Released {
+        phase: Phase,
+        not_before_s: u64,
+        count: bool,
+    },
+    /// The user is gone: over without a word.
+    Silent(Reason),
+}
+
+/// A panic ends the job and nothing else: left as it is, it would bar its user until the next start.
+fn panicked() -> End {
+    tracing::error!("the job panicked");
+    End::Finished(Outcome::Failed {
+        reason: Reason::Internal,
+    })
+}
+
+impl<S: Store, C: Courier> Worker<S, C> {
+    /// Runs one claimed job to an end, and records it before anything is cleaned up.
+    pub(super) async fn carry(self, claim: Claim, permit: OwnedSemaphorePermit) {
+        let Claim { job, fence, suspect } = claim;
+        tracing::info!(phase = ?job.phase, attempt = job.attempt, suspect, "claimed");
+        let cancel = CancellationToken::new();
+        let stand = Arc::<Stand>::default();
+        let running = Running {
+            job: job.clone(),
+            cancel: cancel.clone(),
+            stand: Arc::clone(&stand),
+        };
+        self.table().insert(job.id, running);
+        // Asked before we were in the table: in a former boot, or just now.
+        if self.asked_to_cancel(job.id).await {
+            cancel.cancel();
+        }
+        let permit = Arc::new(permit);
+        let end = if cancel.is_cancelled() {
+            Ok(End::Finished(Outcome::Canceled))
+        } else {
+            // The steps first: what was delivered a moment before a cancel stays delivered.
+            tokio::select! {
+                biased;
+                end = AssertUnwindSafe(self.steps(&job, fence, &stand, &permit)).catch_unwind() => end.unwrap_or_else(|_| Ok(panicked())),
+                () = cancel.cancelled() => Ok(End::Finished(Outcome::Canceled)),
+                () = self.interrupt.cancelled() => Ok(self.put_back(&job, false).await),
+            }
+        };
+        // A conversion that was abandoned stops within half a second; its permit is held until then.
+        if let Now::Converting { control, .. } = stand.get() {
+            control.cancel();
+            wait_for_engine(&permit).await;
+        }
+        self.table().remove(&job.id);
+        let end = match end {
+            Ok(end) => end,
+            Err(error @ StoreError::Fenced { .. }) => {
+                tracing::warn!(%error, "another claim owns the job now");
+                return;
+            }
+            Err(StoreError::DiskFull) => End::Finished(Outcome::Failed {
+                reason: Reason::DiskFull,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the store failed");
+                self.put_back(&job, true).await
+            }
+        };
+        self.close(&job, fence, end, permit, &stand).await;
+    }
+
+    async fn asked_to_cancel(&self, job: JobId) -> bool {
+        self.store
+            .cancel_requests()
+            .await
+            .is_ok_and(|asked| asked.contains(&job))
+    }
+
+    /// Back to the queue, to go on at the phase that was recorded last. A fault is counted and waits a little.
+    async fn put_back(&self, job: &Job, fault: bool) -> End {
+        let recorded = self.store.job(job.id).await.ok().flatten();
+        End::Released {
+            phase: recorded.map_or(Phase::Fetch, |job| job.phase),
+            not_before_s: if fault { BACK_OFF_S[0] } else { 0 },
+            count: fault,
+        }
+    }
+
+    /// The phases that are left. Files may be gone after a restart: then a phase earlier does them again.
+    async fn steps(
+        &self,
+        job: &Job,
+        fence: Fence,
+        stand: &Stand,
+        permit: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<End, StoreError> {
+        if let (Phase::Deliver, Some(parcel)) = (job.phase, &job.parcel)
+            && parcel.file_id.is_some()
+        {
+            return self.deliver(job, parcel, None, stand).await;
+        }
+        let Ok(scratch) = self.workdir.scratch(job.id, job.request.preset) else {
+            return Ok(End::Finished(Outcome::Failed {
+                reason: Reason::DiskFull,
+            }));
+        };
+        if let (Phase::Deliver, Some(parcel), true) = (job.phase, &job.parcel, scratch.output.exists()) {
+            return self.deliver(job, parcel, Some(&scratch), stand).await;
+        }
+        if job.phase == Phase::Fetch || !scratch.source.exists() {
+            // Recorded, or a restart would take half a source for a whole one.
+            self.store.advance(fence, Phase::Fetch, None).await?;
+            if let Some(end) = self.fetch(job, &scratch, stand).await {
+                return Ok(end);
+            }
+        }
+        self.store.advance(fence, Phase::Convert, None).await?;
+        let parcel = match self.convert(job, &scratch, stand, permit).await {
+            Ok(parcel) => parcel,
+            Err(MediaError::Canceled) => return Ok(End::Finished(Outcome::Canceled)),
+            Err(error) => {
+                tracing::warn!(%error, "not converted");
+                return Ok(End::Finished(Outcome::Failed {
+                    reason: reason_of(error),
+                }));
+            }
+        };
+        self.store.advance(fence, Phase::Deliver, Some(parcel.clone())).await?;
+        self.deliver(job, &parcel, Some(&scratch), stand).await
+    }
+
+    /// `None` when the source is there.
+    async fn fetch(&self, job: &Job, scratch: &Scratch, stand: &Stand) -> Option<End> {
+        match self.workdir.free_bytes() {
+            Ok(free) if free < self.options.disk_free_bytes_min => {
+                tracing::error!(free, min = self.options.disk_free_bytes_min, "too little disk space");
+                return Some(End::Finished(Outcome::Failed {
+                    reason: Reason::DiskFull,
+                }));
+            }
+            _ => {}
+        }
+        let _ = std::fs::remove_file(&scratch.source);
+        let meter = Meter::default();
+        stand.set(Now::Fetching {
+            meter: meter.clone(),
+            total_bytes: job.request.source.size_bytes.unwrap_or(0),
+        });
+        match self.courier.fetch(job, &scratch.source, &meter).await {
+            Ok(bytes) => {
+                tracing::info!(bytes, "fetched");
+                None
+            }
+            Err(error) => Some(self.end_of(job, error, Phase::Fetch)),
+        }
+    }
+
+    async fn convert(
+        &self,
+        job: &Job,
+        scratch: &Scratch,
+        stand: &Stand,
+        permit: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<Parcel, MediaError> {
+        let control = Control::new(Some(self.options.time_limit));
+        stand.set(Now::Converting {
+            control: control.clone(),
+            began: Instant::now(),
+        });
+        let report = convert_blocking(
+            scratch.clone(),
+            job.request.preset,
+            Arc::clone(&self.options),
+            control,
+            Arc::clone(permit),
+        )
+        .await;
+        stand.set(Now::Nothing);
+        report.map(|report| parcel_of(&report))
+    }
+
+    async fn deliver(
+        &self,
+        job: &Job,
+        parcel: &Parcel,
+        scratch: Option<&Scratch>,
+        stand: &Stand,
+    ) -> Result<End, StoreError> {
+        let meter = Meter::default();
+        if scratch.is_some() {
+            stand.set(Now::Sending {
+                meter: meter.clone(),
+                total_bytes: parcel.out_bytes,
+            });
+        }
+        let files = scratch.map(|scratch| Files {
+            media: &scratch.output,
+            thumbnail: scratch.thumbnail.exists().then_some(scratch.thumbnail.as_path()),
+        });
+        match self.courier.deliver(job, parcel, files, &meter).await {
+            Ok(receipt) => {
+                tracing::info!(bytes = parcel.out_bytes, "delivered");
+                Ok(End::Finished(Outcome::Succeeded {
+                    file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
+                }))
+            }
+            Err(CourierError::StaleFileId) => {
+                self.store.forget_result(&job.request, ENGINE_VERSION).await?;
+                Ok(End::Released {
+                    phase: Phase::Fetch,
+                    not_before_s: 0,
+                    count: true,
+                })
+            }
+            Err(error) => Ok(self.end_of(job, error, Phase::Deliver)),
+        }
+    }
+
+    /// What a platform's error means for the job.
+    fn end_of(&self, job: &Job, error: CourierError, phase: Phase) -> End {
+        tracing::warn!(%error, ?phase, "the platform failed");
+        match error {
+            CourierError::Transient { after_s, .. } if job.attempt < self.options.attempts_max => {
+                let step = usize::try_from(job.attempt.saturating_sub(1))
+                    .unwrap_or(0)
+                    .min(BACK_OFF_S.len() - 1);
+                End::Released {
+                    phase,
+                    not_before_s: after_s.unwrap_or(0).max(BACK_OFF_S[step]),
+                    count: true,
+                }
+            }
+            CourierError::Transient { .. } => End::Finished(Outcome::Failed {
+                reason: Reason::Network,
+            }),
+            CourierError::Unreachable { .. } => End::Silent(Reason::Network),
+            CourierError::StaleFileId => End::Finished(Outcome::Failed {
+                reason: Reason::SourceGone,
+            }),
+            CourierError::Hopeless(reason) => End::Finished(Outcome::Failed { reason }),
+        }
+    }
+
+    /// Records the end, then removes the files, then frees the slot, then tells: telling may wait for the platform.
+    async fn close(&self, job: &Job, fence: Fence, end: End, permit: Arc<OwnedSemaphorePermit>, stand: &Stand) {
+        if !self.record(job, fence, &end).await {
+            return;
+        }
+        if !matches!(end, End::Released { .. }) {
+            self.workdir.remove(job.id);
+        }
+        drop(permit);
+        let notice = match end {
+            End::Finished(Outcome::Failed { reason }) => Notice::Failed { reason },
+            End::Finished(Outcome::Canceled) => Notice::Canceled,
+            End::Released { count: false, .. } => Notice::Paused,
+            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Silent(_) => return,
+        };
+        let _last = stand.telling.lock().await;
+        self.tell(job, notice).await;
+    }
+
+    /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another
+    /// claim owns the job, or where a shutdown did not let it end: then it resumes after the start.
+    async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
+        loop {
+            match self.write(fence, end).await {
+                Ok(()) => return true,
+                Err(error @ StoreError::Fenced { .. }) => {
+                    tracing::warn!(%error, "another claim owns the job now");
+                    return false;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the end of the run was not recorded, tried again");
+                    if matches!((&error, end), (StoreError::DiskFull, End::Finished(_) | End::Silent(_))) {
+                        // Perhaps it is they that fill it, and nobody needs them any more.
+                        self.workdir.remove(job.id);
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_REST) => {}
+                () = self.interrupt.cancelled() => return false,
+            }
+        }
+    }
+
+    async fn write(&self, fence: Fence, end: &End) -> Result<(), StoreError> {
+        let outcome = match end {
+            End::Released {
+                phase,
+                not_before_s,
+                count,
+            } => return self.store.release(fence, *phase, *not_before_s, *count).await,
+            End::Finished(outcome) => outcome.clone(),
+            End::Silent(reason) => Outcome::Failed { reason: reason.clone() },
+        };
+        self.store.finish(fence, outcome, ENGINE_VERSION).await
+    }
+}

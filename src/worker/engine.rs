@@ -1,0 +1,106 @@
+//! The engine from the worker's side: the one door from async to blocking, and its report in the job's words.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Options;
+use crate::job::{Parcel, ParcelKind, Reason};
+use crate::media::{self, Control, MediaError, Preset, Report};
+use crate::workdir::Scratch;
+
+/// The only holder besides us is the closure of the engine.
+pub(super) async fn wait_for_engine(permit: &Arc<OwnedSemaphorePermit>) {
+    while Arc::strong_count(permit) > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The one door to blocking code. The permit rides in the closure: a dropped future does not free the slot while the
+/// engine still runs.
+pub(super) async fn convert_blocking(
+    scratch: Scratch,
+    preset: Preset,
+    options: Arc<Options>,
+    control: Control,
+    permit: Arc<OwnedSemaphorePermit>,
+) -> Result<Report, MediaError> {
+    let span = tracing::Span::current();
+    let work = move || {
+        let _entered = span.entered();
+        let report = convert_with_thumbnail(&scratch, preset, &options, &control);
+        drop(permit);
+        report
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(report) => report,
+        Err(error) => Err(MediaError::Engine {
+            doing: "convert",
+            what: error.to_string(),
+        }),
+    }
+}
+
+fn convert_with_thumbnail(
+    scratch: &Scratch,
+    preset: Preset,
+    options: &Options,
+    control: &Control,
+) -> Result<Report, MediaError> {
+    let report = media::convert(
+        &scratch.source,
+        &scratch.output,
+        &preset.into(),
+        &options.caps,
+        &options.limits,
+        control,
+    )?;
+    if report.width > 0
+        && let Err(error) = thumbnail(&scratch.output, &scratch.thumbnail, control)
+    {
+        tracing::warn!(%error, "no thumbnail");
+    }
+    Ok(report)
+}
+
+fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaError> {
+    media::thumbnail::thumbnail(video, jpeg, control)
+}
+
+pub(super) fn parcel_of(report: &Report) -> Parcel {
+    Parcel {
+        kind: if report.width > 0 {
+            ParcelKind::Video
+        } else {
+            ParcelKind::Audio
+        },
+        width: report.width,
+        height: report.height,
+        duration_s: report.duration_s,
+        in_bytes: report.in_bytes,
+        out_bytes: report.out_bytes,
+        video_copied: report.video != media::report::Action::Encode,
+        audio_copied: report.audio != media::report::Action::Encode,
+        wall_s: report.wall_s,
+        warnings: report.warnings.clone(),
+        file_id: None,
+    }
+}
+
+/// What the user is told of an engine's error.
+pub(super) fn reason_of(error: MediaError) -> Reason {
+    match error {
+        MediaError::Refused(why) => Reason::Refused { why },
+        MediaError::TimeLimit { limit_s } => Reason::TimeLimit { limit_s },
+        MediaError::DiskFull => Reason::DiskFull,
+        MediaError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Reason::DiskFull,
+        MediaError::Canceled
+        | MediaError::Device { .. }
+        | MediaError::Unfit(_)
+        | MediaError::Io { .. }
+        | MediaError::Engine { .. }
+        | MediaError::Unverified(_) => Reason::Internal,
+    }
+}

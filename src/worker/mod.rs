@@ -1,0 +1,238 @@
+//! Carries one job down the line: fetch, convert, deliver, finish, clean up.
+//!
+//! ```text
+//! run      recover, sweep, then two lanes; each takes a permit first and claims second
+//!   lane   convert lane: `jobs_max` permits · express lane: remembered results, which need no conversion
+//!   watch  store.changes() -> cancel_requests() -> the job's token and the engine's cancel flag; and the files of jobs
+//!          that ended while they waited
+//! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
+//! engine   the one door from async to blocking, and the engine's report in the job's words
+//! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
+//! ```
+//!
+//! A slot is free only when the engine has let go of it: the permit rides in the engine's closure. A cancel that meets a
+//! delivery in flight abandons the call and ends the job as canceled; a delivery that was confirmed before stays
+//! delivered.
+
+mod carry;
+mod engine;
+mod teller;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use self::teller::Stand;
+use crate::courier::{Courier, Notice};
+use crate::job::{Job, JobId, Reason};
+use crate::media::{Caps, Limits};
+use crate::store::{ClaimLimits, Store, StoreError};
+use crate::workdir::Workdir;
+
+const EXPRESS_JOBS_MAX: usize = 4;
+/// A claim is tried this often even when nothing ticked: jobs that wait for their back-off tick nobody.
+const CLAIM_EVERY: Duration = Duration::from_secs(1);
+
+/// How the worker works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Conversions at once.
+    pub jobs_max: usize,
+    /// A conversion that takes longer is given up.
+    pub time_limit: Duration,
+    /// What inputs are held to.
+    pub limits: Limits,
+    /// Which devices there are.
+    pub caps: Caps,
+    /// Running jobs of one user.
+    pub running_per_user_max: u32,
+    /// Claims of one job before a passing fault counts as lasting.
+    pub attempts_max: u32,
+    /// Time that running jobs get to end at shutdown.
+    pub grace: Duration,
+    /// Below this much free space no source is fetched.
+    pub disk_free_bytes_min: u64,
+}
+
+/// What the teller and the canceller know of a running job.
+struct Running {
+    job: Job,
+    cancel: CancellationToken,
+    stand: Arc<Stand>,
+}
+
+type Table = Arc<Mutex<HashMap<JobId, Running>>>;
+
+/// Runs jobs until it is told to stop.
+pub struct Worker<S, C> {
+    store: S,
+    courier: Arc<C>,
+    workdir: Workdir,
+    options: Arc<Options>,
+    running: Table,
+    /// Raised at shutdown once the grace time is over.
+    interrupt: CancellationToken,
+}
+
+impl<S, C> std::fmt::Debug for Worker<S, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Clone, C> Clone for Worker<S, C> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            courier: Arc::clone(&self.courier),
+            workdir: self.workdir.clone(),
+            options: Arc::clone(&self.options),
+            running: Arc::clone(&self.running),
+            interrupt: self.interrupt.clone(),
+        }
+    }
+}
+
+impl<S: Store, C: Courier> Worker<S, C> {
+    /// A worker over a store, a platform and a scratch space.
+    pub fn new(store: S, courier: Arc<C>, workdir: Workdir, options: Options) -> Self {
+        Self {
+            store,
+            courier,
+            workdir,
+            options: Arc::new(options),
+            running: Table::default(),
+            interrupt: CancellationToken::new(),
+        }
+    }
+
+    /// Works until `shutdown`, then gives running jobs the grace time and puts the rest back.
+    ///
+    /// # Errors
+    /// Only where the store fails at start; later errors are logged and tried again.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
+        for job in self.store.recover().await? {
+            tracing::warn!(job = %job.id, "quarantined: its file crashed the process twice");
+            self.tell(
+                &job,
+                Notice::Failed {
+                    reason: Reason::Quarantined,
+                },
+            )
+            .await;
+        }
+        let live: Vec<JobId> = self
+            .store
+            .queue(None)
+            .await?
+            .into_iter()
+            .map(|entry| entry.job.id)
+            .collect();
+        if let Err(error) = self.workdir.sweep(&live) {
+            tracing::warn!(%error, "the scratch space could not be swept");
+        }
+        let watching = CancellationToken::new();
+        let canceller = tokio::spawn(self.clone().watch(watching.clone()));
+        let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
+        let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
+        self.clone()
+            .lane(false, self.options.jobs_max.max(1), shutdown.clone())
+            .await;
+        if let Err(error) = express.await {
+            tracing::error!(%error, "the express lane broke");
+        }
+        watching.cancel();
+        for task in [canceller, teller] {
+            let _ = task.await;
+        }
+        Ok(())
+    }
+
+    /// Permit first, then claim: what cannot run yet stays in the store.
+    async fn lane(self, deliver_only: bool, permits: usize, shutdown: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(permits));
+        let mut changes = self.store.changes();
+        let mut jobs = JoinSet::new();
+        while !shutdown.is_cancelled() {
+            let permit = tokio::select! {
+                permit = Arc::clone(&slots).acquire_owned() => permit,
+                () = shutdown.cancelled() => break,
+            };
+            let Ok(permit) = permit else { break };
+            while jobs.try_join_next().is_some() {}
+            changes.mark_unchanged();
+            let limits = ClaimLimits {
+                running_per_user_max: self.options.running_per_user_max,
+                deliver_only,
+            };
+            match self.store.claim(limits).await {
+                Ok(Some(claim)) => {
+                    let span = tracing::info_span!("job", id = %claim.job.id);
+                    jobs.spawn(self.clone().carry(claim, permit).instrument(span));
+                }
+                Ok(None) => {
+                    drop(permit);
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        () = tokio::time::sleep(CLAIM_EVERY) => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no job could be claimed");
+                    tokio::time::sleep(CLAIM_EVERY).await;
+                }
+            }
+        }
+        let all = async { while jobs.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.options.grace, all).await.is_err() {
+            self.interrupt.cancel();
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn watch(self, stop: CancellationToken) {
+        let mut changes = self.store.changes();
+        loop {
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = stop.cancelled() => return,
+            }
+            let Ok(asked) = self.store.cancel_requests().await else {
+                continue;
+            };
+            for id in asked {
+                if let Some(running) = self.table().get(&id) {
+                    running.cancel.cancel();
+                }
+            }
+            self.remove_ended().await;
+        }
+    }
+
+    /// A job that was put back kept its files; cancelled while it waited, it has no task that would remove them.
+    async fn remove_ended(&self) {
+        let Ok(mut held) = self.workdir.jobs() else { return };
+        {
+            let running = self.table();
+            held.retain(|id| !running.contains_key(id));
+        }
+        for id in held {
+            if let Ok(Some(job)) = self.store.job(id).await
+                && job.status.is_terminal()
+            {
+                self.workdir.remove(id);
+            }
+        }
+    }
+}

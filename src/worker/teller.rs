@@ -1,0 +1,134 @@
+//! Tells the chats how their jobs stand: gauges of running jobs, places of waiting ones.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Worker;
+use crate::courier::{Courier, Meter, Notice};
+use crate::job::{Job, JobId};
+use crate::media::Control;
+use crate::store::Store;
+
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Waiting jobs that are told a changed place, a round.
+const TOLD_MAX: usize = 20;
+
+/// Where a running job stands; written by its own task, read by the teller.
+#[derive(Default)]
+pub(super) struct Stand {
+    now: Mutex<Now>,
+    /// Held while the chat is told: the last word waits for a word about progress that is still on its way.
+    pub(super) telling: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+pub(super) enum Now {
+    #[default]
+    Nothing,
+    Fetching {
+        meter: Meter,
+        total_bytes: u64,
+    },
+    Converting {
+        control: Control,
+        began: Instant,
+    },
+    Sending {
+        meter: Meter,
+        total_bytes: u64,
+    },
+}
+
+impl Stand {
+    pub(super) fn set(&self, now: Now) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    pub(super) fn get(&self) -> Now {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<S: Store, C: Courier> Worker<S, C> {
+    pub(super) async fn tell(&self, job: &Job, notice: Notice) {
+        if let Err(error) = self.courier.notify(job, notice).await {
+            tracing::debug!(job = %job.id, %error, "not told");
+        }
+    }
+
+    /// Polls the gauges; the courier decides what is worth an edit.
+    pub(super) async fn tell_all(self, stop: CancellationToken) {
+        let mut places = HashMap::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TELL_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+            let stands: Vec<(Job, Arc<Stand>)> = self
+                .table()
+                .values()
+                .map(|running| (running.job.clone(), Arc::clone(&running.stand)))
+                .collect();
+            let mut telling = JoinSet::new();
+            for (job, stand) in stands {
+                telling.spawn(self.clone().tell_progress(job, stand));
+            }
+            for (job, position) in self.moved_up(&mut places).await {
+                let worker = self.clone();
+                telling.spawn(async move { worker.tell(&job, Notice::Queued { position }).await });
+            }
+            while telling.join_next().await.is_some() {}
+        }
+    }
+
+    async fn tell_progress(self, job: Job, stand: Arc<Stand>) {
+        let _turn = stand.telling.lock().await;
+        let running = self.table().contains_key(&job.id);
+        if let (true, Some(notice)) = (running, notice_of(&stand.get())) {
+            self.tell(&job, notice).await;
+        }
+    }
+
+    /// Waiting jobs whose place changed since they were told. One seen for the first time counts: its place may have
+    /// changed since the answer to the request told it.
+    async fn moved_up(&self, places: &mut HashMap<JobId, u32>) -> Vec<(Job, u32)> {
+        let Ok(queue) = self.store.queue(None).await else {
+            return Vec::new();
+        };
+        let waiting: Vec<(Job, u32)> = queue
+            .into_iter()
+            .filter_map(|entry| entry.position.map(|position| (entry.job, position)))
+            .collect();
+        places.retain(|id, _| waiting.iter().any(|(job, _)| job.id == *id));
+        let mut moved = Vec::new();
+        for (job, position) in waiting {
+            if moved.len() < TOLD_MAX && places.get(&job.id) != Some(&position) {
+                places.insert(job.id, position);
+                moved.push((job, position));
+            }
+        }
+        moved
+    }
+}
+
+fn notice_of(now: &Now) -> Option<Notice> {
+    Some(match now {
+        Now::Nothing => return None,
+        Now::Fetching { meter, total_bytes } => Notice::Fetching {
+            done_bytes: meter.read(),
+            total_bytes: *total_bytes,
+        },
+        Now::Converting { control, began } => Notice::Converting {
+            progress: control.gauge().read(),
+            elapsed_s: began.elapsed().as_secs_f64(),
+        },
+        Now::Sending { meter, total_bytes } => Notice::Sending {
+            done_bytes: meter.read(),
+            total_bytes: *total_bytes,
+        },
+    })
+}

@@ -1,0 +1,166 @@
+//! A disk that is really full: `kadr serve` on a tmpfs of 4 MiB in a mount namespace of its own, which ends with it.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use kadr::playground::{Message, Options, Playground, SendAs};
+
+use crate::support::bot::WAIT;
+use crate::support::{clip, long_clip, playable_mkv};
+
+/// The bot in its namespace; stopped when dropped.
+struct Small {
+    playground: Playground,
+    folder: tempfile::TempDir,
+    bot: Child,
+}
+
+/// `None`, and a line that says so, where this machine gives no namespace with a tmpfs.
+async fn small(test: &str) -> Option<Small> {
+    let allowed = unshare("mount -t tmpfs -o size=4m kadr /tmp").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        // Past the test harness, which would keep it to itself.
+        let line = format!("skipped {test}: no mount namespace of our own on this machine\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        port: 0,
+        data_dir: folder.path().join("telegram"),
+    };
+    let playground = Playground::start(options).await.unwrap();
+    playground.add_user(1, "Anna", "en");
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let bot = unshare("mount -t tmpfs -o size=4m kadr data && exec \"$KADR\" serve")
+        .current_dir(folder.path())
+        .env("KADR", env!("CARGO_BIN_EXE_kadr"))
+        .env("TELEGRAM_BOT_TOKEN", playground.token())
+        .env("TELEGRAM_API_URL", playground.api_url())
+        .env("KADR_DISK_FREE_MIN", "1")
+        .env("KADR_GRACE", "0")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Some(Small {
+        playground,
+        folder,
+        bot,
+    })
+}
+
+fn unshare(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = self.bot.kill();
+        let _ = self.bot.wait();
+    }
+}
+
+impl Small {
+    /// The full disk, seen from outside.
+    fn data(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.bot.id()));
+        root.join(self.folder.path().strip_prefix("/").unwrap()).join("data")
+    }
+
+    async fn until<T>(&self, what: &str, done: impl FnMut(&[Message]) -> Option<T>) -> T {
+        match self.playground.wait(1, WAIT, done).await {
+            Some(value) => value,
+            None => panic!("never came: {what}; the chat is {:#?}", self.playground.chat(1)),
+        }
+    }
+
+    async fn send(&self, file: &std::path::Path) {
+        self.playground.send_file(1, file, SendAs::Document).unwrap();
+        self.until("the question", |_| self.playground.press(1, "c:play").then_some(()))
+            .await;
+    }
+
+    async fn until_result(&self) -> Message {
+        self.until("the video", |chat| {
+            chat.iter().find(|m| m.from_bot && m.media.is_some()).cloned()
+        })
+        .await
+    }
+
+    /// The user is told in a sentence with a button, no file is left, and the next video is served.
+    async fn is_told_and_the_bot_goes_on(&self) {
+        let told = |chat: &[Message]| chat.iter().find(|m| m.text.contains("no space left")).cloned();
+        let answer = self.until("the sentence", told).await;
+        assert_eq!(answer.buttons[0][0].0, "Try again");
+        let left: Vec<_> = fs::read_dir(self.data().join("work")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        self.send(&playable_mkv()).await;
+        self.until_result().await;
+        assert_eq!(self.playground.counts(1).messages, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_fills_the_disk_is_told_and_the_bot_goes_on() {
+    let Some(small) = small("a_download_that_fills_the_disk_is_told_and_the_bot_goes_on").await else {
+        return;
+    };
+    small.send(&long_clip()).await;
+    small.is_told_and_the_bot_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversion_that_fills_the_disk_is_told_and_the_bot_goes_on() {
+    let Some(small) = small("a_conversion_that_fills_the_disk_is_told_and_the_bot_goes_on").await else {
+        return;
+    };
+    let source = clip(
+        "noisy.webm",
+        "-f lavfi -i testsrc2=s=640x480:r=25:d=6,noise=alls=60:allf=t -c:v libvpx -b:v 3M -deadline realtime",
+    );
+    let size = fs::metadata(&source).unwrap().len();
+    assert!(
+        (1_000_000..3_000_000).contains(&size),
+        "the source fits, the result does not: {size}"
+    );
+    small.send(&source).await;
+    small.is_told_and_the_bot_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_on_a_full_disk_loses_no_request() {
+    let Some(small) = small("a_database_on_a_full_disk_loses_no_request").await else {
+        return;
+    };
+    small.playground.send_text(1, "/help");
+    small
+        .until("the help", |chat| chat.iter().any(|m| m.from_bot).then_some(()))
+        .await;
+    let filler = small.data().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    while file.write_all(&[0]).is_ok() {}
+    drop(file);
+    small
+        .playground
+        .send_file(1, &playable_mkv(), SendAs::Document)
+        .unwrap();
+    let log = small.folder.path().join("logs/error.log");
+    tokio::time::timeout(WAIT, async {
+        while !fs::read_to_string(&log).unwrap_or_default().contains("disk") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("the log names the disk");
+    fs::remove_file(&filler).unwrap();
+    small
+        .until("the question", |_| small.playground.press(1, "c:play").then_some(()))
+        .await;
+    small.until_result().await;
+}

@@ -1,0 +1,135 @@
+//! A handler that panics: other chats, the chat itself and the next start go on.
+
+use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+use kadr::playground::{Options, Playground};
+use kadr::store::sqlite::SqliteStore;
+use kadr::store::{
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Store,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::bot::WAIT;
+
+/// The first handler for one user meets a panic; everything else is the real store's.
+#[derive(Clone, Debug)]
+struct Trapped {
+    store: SqliteStore,
+    panics: Arc<AtomicUsize>,
+}
+
+const UNLUCKY: UserId = UserId(13);
+
+/// Methods that go through as they are.
+macro_rules! pass {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(async fn $name(&self, $($argument: $type),*) -> Result<$answer> {
+            self.store.$name($($argument),*).await
+        })*
+    };
+}
+
+impl Store for Trapped {
+    async fn settings(&self, user: UserId) -> Result<Option<String>> {
+        let lucky = user != UNLUCKY || self.panics.fetch_add(1, SeqCst) > 0;
+        assert!(lucky, "planned by the test");
+        self.store.settings(user).await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    pass! {
+        record_updates(updates: Vec<InboxUpdate>) -> Vec<InboxUpdate>;
+        unhandled_updates() -> Vec<InboxUpdate>;
+        mark_handled(update: i64) -> ();
+        enqueue(update: i64, request: Request, limits: QueueLimits, engine: &str) -> Enqueued;
+        set_status_message(job: JobId, message: MessageId) -> ();
+        record_send_intent(job: JobId) -> bool;
+        job(job: JobId) -> Option<Job>;
+        queue(user: Option<UserId>) -> Vec<QueueEntry>;
+        cancel(job: JobId, by: Option<UserId>) -> CancelAnswer;
+        claim(limits: ClaimLimits) -> Option<Claim>;
+        advance(fence: Fence, phase: Phase, parcel: Option<Parcel>) -> ();
+        finish(fence: Fence, outcome: Outcome, engine: &str) -> ();
+        release(fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> ();
+        cancel_requests() -> Vec<JobId>;
+        recover() -> Vec<Job>;
+        forget_result(request: &Request, engine: &str) -> ();
+        dialogue(chat: ChatId, user: UserId) -> Option<String>;
+        set_dialogue(chat: ChatId, user: UserId, state: Option<String>) -> ();
+        set_settings(user: UserId, settings: String) -> ();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        port: 0,
+        data_dir: folder.path().join("telegram"),
+    };
+    let playground = Playground::start(options).await.unwrap();
+    playground.add_user(1, "Anna", "en");
+    playground.add_user(UNLUCKY.0, "Bela", "en");
+    let options = kadr::telegram::Options {
+        token: playground.token().to_owned(),
+        api_url: playground.api_url(),
+        limits: QueueLimits {
+            per_user_max: 5,
+            total_max: 5,
+        },
+    };
+    let store = Trapped {
+        store: SqliteStore::open(&folder.path().join("kadr.db")).await.unwrap(),
+        panics: Arc::default(),
+    };
+    let start = || {
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(kadr::telegram::run(options.clone(), store.clone(), stop.clone()));
+        (stop, running)
+    };
+    let said = async |user: i64, words: &'static str| {
+        let found = |chat: &[kadr::playground::Message]| {
+            chat.iter()
+                .any(|message| message.from_bot && message.text.contains(words))
+                .then_some(())
+        };
+        playground.wait(user, WAIT, found).await.expect(words);
+    };
+
+    let (stop, running) = start();
+    playground.send_text(UNLUCKY.0, "/settings");
+    while store.panics.load(SeqCst) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    playground.send_text(1, "/help");
+    said(1, "up to 20 MB").await;
+    // The chat of the panic is served as well.
+    playground.send_text(UNLUCKY.0, "/help");
+    said(UNLUCKY.0, "up to 20 MB").await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(store.unhandled_updates().await.unwrap(), []);
+
+    let (stop, running) = start();
+    playground.send_text(1, "/queue");
+    said(1, "no files in progress").await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(
+        store.panics.load(SeqCst),
+        2,
+        "the update of the panic and /help, once each"
+    );
+    assert!(
+        playground
+            .chat(UNLUCKY.0)
+            .iter()
+            .all(|message| !message.text.contains("Language")),
+        "the update of the panic is not tried again"
+    );
+}
