@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::{self, AvError, Input, Patience, PixelFacts, StreamFacts};
+use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, PixelFacts, StreamFacts};
 use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video};
 use super::limits::Limits;
 use super::sniff;
@@ -14,6 +14,8 @@ use super::timeline::Timeline;
 
 /// Packets that are looked at for the first one of the video stream.
 const FIRST_PACKETS_MAX: usize = 400;
+/// Packets of the video stream that are decoded for its first picture.
+const FIRST_PICTURE_PACKETS_MAX: u32 = 40;
 /// Below this rate a duration is a lie of the header (fragmented files): even silence in black takes more.
 const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 
@@ -185,7 +187,7 @@ fn read_info(demuxer: &mut Input, size_bytes: u64, limits: &Limits) -> Result<Me
         }
         .into());
     }
-    look_at_first_packets(demuxer, [video, audio], &mut streams)?;
+    look_at_first_packets(demuxer, [video, audio], &mut streams, limits)?;
     forget_uncounted_frames(demuxer, &mut streams);
     let info = MediaInfo {
         container: demuxer.format_name(),
@@ -363,13 +365,26 @@ fn look_at_first_packets(
     demuxer: &mut Input,
     chosen: [Option<usize>; 2],
     streams: &mut [Stream],
+    limits: &Limits,
 ) -> Result<(), Refusal> {
     let [video, _] = chosen;
     let mut waiting: Vec<usize> = chosen.into_iter().flatten().collect();
+    let mut eye = video.and_then(|index| Eye::open(demuxer, index, limits));
     for _ in 0..FIRST_PACKETS_MAX {
         let Ok(Some(packet)) = demuxer.read() else { break };
         let index = packet.stream();
+        if let (Some(opened), true) = (&mut eye, Some(index) == video)
+            && let Some(shape) = opened.look(&packet)
+        {
+            eye = None;
+            if let Some(Kind::Video(found)) = streams.get_mut(index).map(|stream| &mut stream.kind) {
+                believe(found, &shape);
+            }
+        }
         if !waiting.contains(&index) {
+            if waiting.is_empty() && eye.is_none() {
+                break;
+            }
             continue;
         }
         if packet.is_encrypted() {
@@ -383,9 +398,46 @@ fn look_at_first_packets(
             found.starts_on_key = packet.is_key() && !packet.is_discard();
             found.has_pts = packet.pts().is_some();
         }
-        if waiting.is_empty() {
+        if waiting.is_empty() && eye.is_none() {
             break;
         }
     }
     Ok(())
+}
+
+/// Decodes up to the first picture: what it is, whatever the container says.
+struct Eye {
+    decoder: Decoder,
+    packets_left: u32,
+}
+
+impl Eye {
+    fn open(demuxer: &Input, index: usize, limits: &Limits) -> Option<Self> {
+        let params = demuxer.params(index).ok()?;
+        let decoder = Decoder::open(&params, limits, 1, false).ok()?;
+        Some(Self {
+            decoder,
+            packets_left: FIRST_PICTURE_PACKETS_MAX,
+        })
+    }
+
+    /// `None` while there is no picture; a shape without a size once hope is given up.
+    fn look(&mut self, packet: &Packet) -> Option<FrameShape> {
+        self.packets_left = self.packets_left.saturating_sub(1);
+        let given_up = (self.packets_left == 0).then(FrameShape::default);
+        // Faults are counted by the conversion, not here.
+        let _ = self.decoder.send(Some(packet));
+        self.decoder.receive().map(|frame| frame.shape()).ok().or(given_up)
+    }
+}
+
+/// The size of real pictures counts: it decides the shape of the output.
+fn believe(video: &mut Video, shape: &FrameShape) {
+    let (Ok(width), Ok(height)) = (u32::try_from(shape.width), u32::try_from(shape.height)) else {
+        return;
+    };
+    if width > 0 && height > 0 && (width, height) != (video.width, video.height) {
+        tracing::debug!(width, height, "pictures have another size than their header says");
+        (video.width, video.height) = (width, height);
+    }
 }

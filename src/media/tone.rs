@@ -3,7 +3,7 @@
 //! ```text
 //! R'G'B' of the source --(PQ | HLG + OOTF | gamma)--> light in cd/m2
 //!   --(BT.2390 knee on the strongest part)--> --(BT.2020 -> BT.709, too bright or too vivid goes towards grey)-->
-//!   --(BT.1886)--> R'G'B' of the output
+//!   --(gamma of a phone)--> R'G'B' of the output
 //! ```
 //!
 //! The way through is pure arithmetic on one colour, so it is walked once for each point of a cube; `lut3d` does the
@@ -18,6 +18,8 @@ use super::info::Colour;
 const WHITE_NITS: f64 = 203.0;
 /// What a film is taken to reach where it does not say: the usual mastering display, cd/m2.
 const PEAK_NITS_DEFAULT: f64 = 1_000.0;
+/// What phones and desktop screens show a signal by (sRGB is close to it); a television's is 2.4.
+const SCREEN_GAMMA: f64 = 2.2;
 /// Points of the cube along each side, as the usual tables have.
 const CUBE_POINTS: u32 = 33;
 
@@ -52,7 +54,7 @@ fn map(source: Source, rgb: [f64; 3]) -> [f64; 3] {
     } else {
         light
     };
-    into_gamut(light).map(|part| part.powf(1.0 / 2.4))
+    into_gamut(light).map(|part| part.powf(1.0 / SCREEN_GAMMA))
 }
 
 /// R'G'B' -> light relative to the output's white, its highlights under the knee.
@@ -181,8 +183,8 @@ mod tests {
 
     #[test]
     fn lights_below_the_knee_keep_their_brightness() {
-        // 50 cd/m2 of a white of 203, shown by BT.1886.
-        let expected = (50.0_f64 / WHITE_NITS).powf(1.0 / 2.4);
+        // 50 cd/m2 of a white of 203, shown by a phone.
+        let expected = (50.0_f64 / WHITE_NITS).powf(1.0 / SCREEN_GAMMA);
         assert!((grey(50.0)[0] - expected).abs() < 0.005, "{:?} {expected}", grey(50.0));
     }
 

@@ -17,8 +17,10 @@ use crate::media::plan::{AudioWay, VideoEncode};
 struct Clock {
     shift: i64,
     last: Option<i64>,
+    /// As the source says it.
+    last_raw: Option<i64>,
     step: i64,
-    /// Between frames whose times are equal or go back: half a frame, but no less than the contract's frame rate.
+    /// Between frames whose times are equal: half a frame, but no less than the contract's frame rate.
     squeezed: i64,
     /// The first frame is to be 0: for streams whose container has no presentation times, or that are alone.
     anchored: bool,
@@ -39,6 +41,7 @@ impl Clock {
         Self {
             shift: Rational::MICROS.rescale(job.zero_us, time_base),
             last: None,
+            last_raw: None,
             step,
             squeezed: (step / 2).max(fastest).max(1),
             anchored: job.info.video().is_some_and(|video| !video.has_pts)
@@ -71,9 +74,11 @@ impl Clock {
             && pts <= last
         {
             job.tally.clamped.fetch_add(1, Relaxed);
-            pts = last + self.squeezed;
+            // Frames with one time are spread; a clock that goes back is waited for, lest all that follows be late.
+            pts = last + if raw == self.last_raw { self.squeezed } else { 1 };
         }
         self.last = Some(pts);
+        self.last_raw = raw;
         frame.set_pts(Some(pts));
         true
     }

@@ -179,7 +179,8 @@ fn order(
         .then(|| "frames are one off: they look more like their neighbours'".to_owned())
 }
 
-/// High dynamic range: the picture of the reference tone map, in a band, and nearer to it than to the untouched values.
+/// High dynamic range: the picture of the reference tone map, its brightness in a band, and its colours as vivid. Which
+/// tone map is best is a matter of taste; that untouched values look washed out is not.
 fn tone(
     truth: &VideoTruth,
     reference: &Frames,
@@ -195,7 +196,7 @@ fn tone(
         wide: false,
         ..colour::readings(&truth.stream)[0]
     };
-    let (mut lumas, mut apart, mut likeness, mut count) = ([0.0_f32; 2], [0.0_f32; 2], 0.0_f32, 0.0_f32);
+    let (mut lumas, mut vivid, mut likeness, mut count) = ([0.0_f32; 2], [0.0_f32; 3], 0.0_f32, 0.0_f32);
     for &(from, to) in pairs {
         let matrix = truth.stream.matrix_display;
         let wanted = colour::upright(reference, from, rgb, matrix);
@@ -205,8 +206,9 @@ fn tone(
         };
         lumas[0] += mean_luma(&wanted);
         lumas[1] += mean_luma(&got);
-        apart[0] += distance(&wanted, &got);
-        apart[1] += distance(&naive, &got);
+        for (sum, picture) in vivid.iter_mut().zip([&wanted, &naive, &got]) {
+            *sum += vividness(picture);
+        }
         likeness += correlation(&wanted, &got);
         count += 1.0;
     }
@@ -216,10 +218,12 @@ fn tone(
     if got > wanted * LUMA_FACTOR + LUMA_SLACK || got < wanted / LUMA_FACTOR - LUMA_SLACK {
         wrong.push(format!("mean luma is {got:.0}, the reference tone map's {wanted:.0}"));
     }
-    let [mapped, untouched] = apart.map(|sum| sum / count);
-    if untouched < mapped {
+    let [reference, untouched, got] = vivid.map(|sum| sum / count);
+    let least = untouched + (reference - untouched) * 0.5;
+    if reference > untouched && got < least {
         wrong.push(format!(
-            "washed out: {untouched:.1} of 255 from the untouched values, {mapped:.1} from the reference tone map"
+            "washed out: colours {got:.1} of 255 strong, at least {least:.1} wanted (untouched {untouched:.1}, reference \
+             tone map {reference:.1})"
         ));
     }
     if likeness < 0.9 {
@@ -233,6 +237,15 @@ fn tone(
 fn distance(one: &[f32], other: &[f32]) -> f32 {
     let sum: f32 = one.iter().zip(other).map(|(a, b)| (a - b).abs()).sum();
     sum / one.len() as f32
+}
+
+/// How far the colours are from grey: the mean of the strongest part less the weakest.
+fn vividness(picture: &[f32]) -> f32 {
+    let spread = |pixel: &[f32]| {
+        let strongest = pixel.iter().copied().fold(f32::MIN, f32::max);
+        strongest - pixel.iter().copied().fold(f32::MAX, f32::min)
+    };
+    picture.chunks_exact(3).map(spread).sum::<f32>() / (SIDE * SIDE) as f32
 }
 
 fn luma(pixel: &[f32]) -> f32 {
