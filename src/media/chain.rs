@@ -1,6 +1,7 @@
 //! Typed plan -> the text of a filter chain. Pure; only numbers and names of ours get in.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -173,9 +174,8 @@ pub(super) fn frame_samples(codec: AudioCodec) -> u32 {
     }
 }
 
-/// The chain for sound: gaps filled, the rate and layout that the plan names. `cut` is the part that is kept,
-/// `anew` is set where the sound changed its shape in mid-stream.
-pub(super) fn audio(sound: Sound, channels_in: i32, cut: Option<Cut>, anew: bool) -> String {
+/// The first chain for sound: from whatever arrives to the rate and layout that the plan names.
+pub(super) fn sound_shape(sound: Sound, channels_in: i32) -> String {
     let Sound {
         codec,
         sample_rate,
@@ -186,16 +186,22 @@ pub(super) fn audio(sound: Sound, channels_in: i32, cut: Option<Cut>, anew: bool
         AudioCodec::Aac => "fltp",
         AudioCodec::Opus => "flt",
     };
-    let mut filters = Vec::new();
-    if channels_in > 8 {
-        // No mixing is defined for so many: the first two are the front.
-        filters.push("pan=stereo|c0=c0|c1=c1".to_owned());
-    }
-    let start = if cut.is_some() && !anew { ":first_pts=0" } else { "" };
-    filters.push(format!("aresample={sample_rate}:async=1:min_hard_comp=0.03{start}"));
-    filters.push(format!(
-        "aformat=sample_fmts={format}:sample_rates={sample_rate}:channel_layouts={layout}"
-    ));
+    // No mixing is defined for so many: the first two are the front.
+    let front = if channels_in > 8 { "pan=stereo|c0=c0|c1=c1," } else { "" };
+    format!(
+        "{front}aresample={sample_rate},aformat=sample_fmts={format}:sample_rates={sample_rate}:channel_layouts={layout}"
+    )
+}
+
+/// The second chain for sound, which outlives changes of what arrives: gaps filled, overlaps cut, only the part
+/// kept. `starts_before` says that the first sound lies before 0 and is cut there.
+pub(super) fn sound_time(sample_rate: u32, starts_before: bool, cut: Option<Cut>) -> String {
+    let start = if starts_before || cut.is_some() {
+        ":first_pts=0"
+    } else {
+        ""
+    };
+    let mut chain = format!("aresample={sample_rate}:async=1:min_hard_comp=0.03{start}");
     if let Some(Cut {
         from_us,
         to_us: Some(to_us),
@@ -203,7 +209,7 @@ pub(super) fn audio(sound: Sound, channels_in: i32, cut: Option<Cut>, anew: bool
     {
         let kept_us = to_us - from_us;
         let (seconds, micros) = (kept_us / 1_000_000, kept_us % 1_000_000);
-        filters.push(format!("atrim=end={seconds}.{micros:06}"));
+        let _ = write!(chain, ",atrim=end={seconds}.{micros:06}");
     }
-    filters.join(",")
+    chain
 }

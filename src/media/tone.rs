@@ -54,7 +54,11 @@ fn map(source: Source, rgb: [f64; 3]) -> [f64; 3] {
     } else {
         light
     };
-    into_gamut(light).map(|part| part.powf(1.0 / SCREEN_GAMMA))
+    if source.colour.is_hdr() {
+        return into_gamut(light).map(|part| part.powf(1.0 / SCREEN_GAMMA));
+    }
+    // Without a wide range the look stays as it was: shown by 2.4 as before, and what BT.709 lacks is cut (BT.2087).
+    light.map(|part| part.clamp(0.0, 1.0).powf(1.0 / 2.4))
 }
 
 /// R'G'B' -> light relative to the output's white, its highlights under the knee.

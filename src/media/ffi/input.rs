@@ -132,7 +132,7 @@ impl Input {
         // SAFETY: just allocated, ours alone.
         let raw = unsafe { owned.as_mut() };
         raw.pb = io.context.as_ptr();
-        raw.flags |= ffi::AVFMT_FLAG_CUSTOM_IO | ffi::AVFMT_FLAG_GENPTS;
+        raw.flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
         raw.interrupt_callback.callback = Some(on_interrupt);
         raw.interrupt_callback.opaque = opaque(&*control);
         let mut options = Options::new(&[

@@ -14,6 +14,9 @@ use crate::media::timeline::Timeline;
 /// How far beyond the end of a part packets are read: pictures come in decoding order, microseconds.
 const BEYOND_CUT_US: i64 = 2_000_000;
 
+/// The longest that a picture may wait between decoding and being shown, microseconds.
+const REORDER_US_MAX: i64 = 10_000_000;
+
 /// Where the demuxer sends the packets of one stream.
 pub(super) enum Route {
     Decode { index: usize, to: SyncSender<Packet> },
@@ -174,6 +177,12 @@ fn place(timeline: &mut Timeline, packet: &mut Packet, base: Rational) {
     let Some(dts) = packet.dts().or(packet.pts()) else {
         return;
     };
+    // A presentation time so far from its decoding time is a flipped bit, not a reordering.
+    if let Some(pts) = packet.pts()
+        && base.rescale((pts - dts).abs(), Rational::MICROS) > REORDER_US_MAX
+    {
+        packet.set_times(Some(dts), Some(dts));
+    }
     let offset_us = timeline.place(
         packet.stream(),
         base.rescale(dts, Rational::MICROS),

@@ -11,7 +11,7 @@ use crate::media::chain;
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
 use crate::media::info::Rational;
-use crate::media::plan::{AudioWay, VideoEncode};
+use crate::media::plan::{AudioWay, Cut, VideoEncode};
 
 /// Rebases times and keeps them strictly ascending.
 struct Clock {
@@ -148,7 +148,19 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
     };
     let shift = Rational::MICROS.rescale(job.zero_us, time_base);
     let alone = job.plan.video.is_none() && job.plan.cut.is_none();
-    let (mut graph, mut first): (Option<(FrameShape, Graph)>, Option<i64>) = (None, None);
+    let target = chain::Sound {
+        codec: *codec,
+        sample_rate: *sample_rate,
+        channels: *channels,
+    };
+    let mut sound = Sound {
+        target,
+        cut: job.plan.cut,
+        time_base,
+        shaping: None,
+        timing: None,
+    };
+    let mut first: Option<i64> = None;
     while let Some(mut frame) = receive(job, from)? {
         if frame.samples() <= 0 {
             continue;
@@ -156,32 +168,86 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         let raw = frame.best_effort().or(frame.pts());
         let first_pts = *first.get_or_insert(raw.unwrap_or(0));
         frame.set_pts(raw.map(|pts| pts - if alone { first_pts } else { shift }));
-        let mut shape = frame.shape();
-        shape.full_range = false;
-        if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
-            let anew = graph.is_some();
-            if let Some((_, old)) = &mut graph {
-                end(old, to)?;
-            }
-            let target = chain::Sound {
-                codec: *codec,
-                sample_rate: *sample_rate,
-                channels: *channels,
-            };
-            let chain = chain::audio(target, shape.channels, job.plan.cut, anew);
-            let mut new = Graph::audio(&shape, time_base, &chain).map_err(engine("build the audio filters"))?;
-            new.set_frame_samples(chain::frame_samples(*codec));
-            graph = Some((shape, new));
-        }
-        let Some((_, graph)) = &mut graph else { continue };
-        match graph.send(Some(frame)) {
-            Ok(()) => drain(graph, to)?,
-            // The end of the part was reached.
-            Err(AvError::EOF) => return drain(graph, to),
-            Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
+        if !sound.take(frame, to)? {
+            return Ok(());
         }
     }
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+    sound.end(to)
+}
+
+/// Two graphs in a row: one for the shape of what arrives, rebuilt where that changes, and one that keeps the time.
+struct Sound {
+    target: chain::Sound,
+    cut: Option<Cut>,
+    time_base: Rational,
+    shaping: Option<(FrameShape, Graph)>,
+    timing: Option<Graph>,
+}
+
+impl Sound {
+    /// Whether more is wanted: nothing is after the end of the part.
+    fn take(&mut self, frame: Frame, to: &SyncSender<Filtered>) -> Result<bool, Halt> {
+        let mut shape = frame.shape();
+        shape.full_range = false;
+        if self.shaping.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
+            if let Some((_, old)) = &mut self.shaping {
+                old.send(None).map_err(engine("end the filters"))?;
+                self.pass_on(to)?;
+            }
+            let chain = chain::sound_shape(self.target, shape.channels);
+            let graph = Graph::audio(&shape, self.time_base, &chain).map_err(engine("build the audio filters"))?;
+            self.shaping = Some((shape, graph));
+        }
+        if let Some((_, graph)) = &mut self.shaping {
+            graph.send(Some(frame)).map_err(engine("filter the audio"))?;
+        }
+        self.pass_on(to)
+    }
+
+    /// From the first graph through the second.
+    fn pass_on(&mut self, to: &SyncSender<Filtered>) -> Result<bool, Halt> {
+        let Some((_, shaping)) = &mut self.shaping else {
+            return Ok(true);
+        };
+        loop {
+            let frame = match shaping.receive() {
+                Ok(frame) => frame,
+                Err(AvError::AGAIN | AvError::EOF) => return Ok(true),
+                Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
+            };
+            let timing = match &mut self.timing {
+                Some(timing) => timing,
+                None => {
+                    let chain = chain::sound_time(
+                        self.target.sample_rate,
+                        frame.pts().is_some_and(|pts| pts < 0),
+                        self.cut,
+                    );
+                    let mut graph = Graph::audio(&frame.shape(), shaping.time_base(), &chain)
+                        .map_err(engine("build the audio filters"))?;
+                    graph.set_frame_samples(chain::frame_samples(self.target.codec));
+                    self.timing.insert(graph)
+                }
+            };
+            match timing.send(Some(frame)) {
+                Ok(()) => drain(timing, to)?,
+                // The end of the part was reached.
+                Err(AvError::EOF) => {
+                    drain(timing, to)?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
+            }
+        }
+    }
+
+    fn end(&mut self, to: &SyncSender<Filtered>) -> Stage {
+        if let Some((_, shaping)) = &mut self.shaping {
+            shaping.send(None).map_err(engine("end the filters"))?;
+            self.pass_on(to)?;
+        }
+        self.timing.as_mut().map_or(Ok(()), |timing| end(timing, to))
+    }
 }
 
 fn end(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {

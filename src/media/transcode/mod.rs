@@ -167,13 +167,25 @@ pub(super) fn transcode(
     Ok(tally)
 }
 
+/// The earliest of the chosen streams; but sound that is ahead of the picture by less than a frame is a decoder's
+/// priming, and the picture is what starts at 0.
 fn common_start_us(info: &MediaInfo, video: Option<usize>, audio: Option<usize>) -> i64 {
-    [video, audio]
-        .into_iter()
-        .flatten()
-        .filter_map(|index| Some(info.streams.get(index)?.start_us))
-        .min()
-        .unwrap_or(0)
+    let start_us = |index: Option<usize>| Some(info.streams.get(index?)?.start_us);
+    match (start_us(video), start_us(audio)) {
+        (Some(video_us), Some(audio_us)) if audio_us < video_us => {
+            let fps = info.video().map_or(25.0, |video| video.fps.clamp(20.0, 60.0));
+            #[expect(clippy::cast_possible_truncation, reason = "at most 50 000")]
+            let frame_us = (1e6 / fps) as i64;
+            if video_us - audio_us < frame_us {
+                video_us
+            } else {
+                audio_us
+            }
+        }
+        (Some(video_us), _) => video_us,
+        (None, Some(audio_us)) => audio_us,
+        (None, None) => 0,
+    }
 }
 
 /// Builds the line on scoped threads and muxes on this one.
