@@ -22,8 +22,8 @@ use super::verify::{Verdict, verify};
 
 /// Attempts at a size before the last word.
 const ATTEMPTS_MAX: u32 = 5;
-/// A result this far below its size is not worth another attempt.
-const SIZE_SHARE_MIN: f64 = 0.97;
+/// A result that keeps its size, and how it came to be.
+type Sized = (tempfile::NamedTempFile, Plan, Tally, Verdict);
 
 /// Converts `input` to `output`: never leaves a partial file under the final name, nor beside it.
 ///
@@ -103,32 +103,39 @@ impl Attempt<'_> {
         let statistics = tempfile::tempdir_in(self.folder()).map_err(|source| io("create a folder", source))?;
         let file = statistics.path().join("passes");
         self.first_pass(&way, &file)?;
+        let share_min = way.contract.size_share_min;
+        let mut best: Option<Sized> = None;
         let mut smallest = u64::MAX;
         for attempt in 1..=ATTEMPTS_MAX {
             let (part, tally, verdict) = self.write(&way, Some(&file))?;
-            let size = verdict.size_bytes;
-            smallest = smallest.min(size);
-            let rate_bps = match way.encode().map(|encode| encode.rate) {
-                Some(Rate::Bits { bps }) => bps,
-                _ => 0,
-            };
-            let next_bps = next_rate(rate_bps, &tally, size, size_max);
+            let (size, rate_bps) = (verdict.size_bytes, way.rate_bps());
             tracing::info!(attempt, size, size_max, rate_bps, "measured");
+            let next_bps = next_rate(rate_bps, &tally, size, size_max);
             // More bits that do not make a larger file are spent on nothing.
             let saturated = size < size_max && next_bps / 4 > tally_rate(&tally, &verdict);
-            if size <= size_max && (share(size, size_max) >= SIZE_SHARE_MIN || saturated || attempt == ATTEMPTS_MAX) {
-                self.keep(part)?;
-                return Ok((way, tally, verdict));
+            let enough = size <= size_max && (share(size, size_max) >= share_min || saturated);
+            smallest = smallest.min(size);
+            if size <= size_max && best.as_ref().is_none_or(|(.., best)| best.size_bytes < size) {
+                best = Some((part, way.clone(), tally, verdict));
+            }
+            if enough {
+                break;
             }
             way.set_rate(next_bps);
         }
-        Err(Refusal::SizeUnreachable {
-            size_bytes: size_max,
-            size_bytes_min: smallest,
-            duration_s: way.duration_us(self.info).map_or(0, i64::unsigned_abs) / 1_000_000,
-            duration_s_max: 0,
+        match best {
+            Some((part, way, tally, verdict)) => {
+                self.keep(part)?;
+                Ok((way, tally, verdict))
+            }
+            None => Err(Refusal::SizeUnreachable {
+                size_bytes: size_max,
+                size_bytes_min: smallest,
+                duration_s: way.duration_us(self.info).map_or(0, i64::unsigned_abs) / 1_000_000,
+                duration_s_max: 0,
+            }
+            .into()),
         }
-        .into())
     }
 
     fn once(&self, way: Plan, statistics: Option<&Path>) -> Result<(Plan, Tally, Verdict), MediaError> {

@@ -130,7 +130,7 @@ pub struct AudioTerms {
 }
 
 /// What an output is: container, streams, longest duration and largest size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contract {
     /// File format.
     pub container: Container,
@@ -142,6 +142,8 @@ pub struct Contract {
     pub duration_us_max: Option<i64>,
     /// Bytes of the whole file.
     pub size_bytes_max: Option<u64>,
+    /// A result below this share of `size_bytes_max` is tried again with more bits, 0..=1.
+    pub size_share_min: f64,
 }
 
 const PLAY_VIDEO: VideoTerms = VideoTerms {
@@ -164,6 +166,7 @@ const PLAY: Contract = Contract {
     audio: Some(PLAY_AUDIO),
     duration_us_max: None,
     size_bytes_max: None,
+    size_share_min: 0.0,
 };
 
 /// Telegram's limits of video stickers: 3 s, 30 fps, 256 KiB, one side 512 (core.telegram.org/stickers).
@@ -179,6 +182,8 @@ const STICKER: Contract = Contract {
     audio: None,
     duration_us_max: Some(3_000_000),
     size_bytes_max: Some(256 << 10),
+    // What fits is good; half of it would be a waste of what is allowed.
+    size_share_min: 0.5,
 };
 
 /// What Telegram takes for a voice message: Opus in Ogg (core.telegram.org/bots/api, sendVoice).
@@ -192,6 +197,7 @@ const VOICE: Contract = Contract {
     }),
     duration_us_max: None,
     size_bytes_max: None,
+    size_share_min: 0.0,
 };
 
 const fn within(long_edge_max: u32, short_edge_max: u32) -> Frame {
@@ -249,6 +255,7 @@ impl Preset {
                 .with_channel_bps(48_000),
             Self::Fit { size_bytes } => Contract {
                 size_bytes_max: Some(size_bytes),
+                size_share_min: 0.97,
                 ..PLAY
             },
             Self::Best => PLAY

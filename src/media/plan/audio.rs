@@ -3,7 +3,7 @@
 use super::{AudioWay, Draft};
 use crate::media::error::Refusal;
 use crate::media::info::{Audio, Kind, MediaInfo};
-use crate::media::preset::{AudioCodec, AudioTerms};
+use crate::media::preset::{AudioCodec, AudioTerms, Preset};
 use crate::media::recipe::Recipe;
 
 /// The track that was asked for; else the default one, the one in the person's language, the one with most channels,
@@ -69,6 +69,13 @@ fn why_not_copied(draft: &Draft<'_>, audio: &Audio, terms: AudioTerms, with_vide
         ))
     } else if terms.codec == AudioCodec::Aac && !(8_000..=48_000).contains(&audio.sample_rate) {
         Some(format!("{} Hz is not within 8000 to 48000 Hz", audio.sample_rate))
+    } else if draft.recipe.preset == Preset::Small
+        && audio.bit_rate_bps > 2 * terms.channel_bps * u64::from(audio.channels)
+    {
+        Some(format!(
+            "{} kbit/s are much for a smaller file",
+            audio.bit_rate_bps / 1000
+        ))
     } else if draft.cut.is_some() {
         Some("a part was asked for".to_owned())
     } else if draft

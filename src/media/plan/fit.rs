@@ -83,7 +83,7 @@ pub(super) fn budget(
     Err(Refusal::SizeUnreachable {
         size_bytes,
         size_bytes_min: round_up(floor_bps * duration_s / 8.0 / AIM),
-        duration_s: whole(duration_s.ceil()),
+        duration_s: whole(duration_s.round().max(1.0)),
         // A second less than fits, for the tables.
         duration_s_max: whole((size_bytes_f64(size_bytes) * AIM * 8.0 / floor_bps - 1.0).max(0.0)),
     })

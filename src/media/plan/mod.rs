@@ -215,6 +215,14 @@ impl Plan {
         }
     }
 
+    /// The video's rate, bits a second; 0 where it has none.
+    pub(super) fn rate_bps(&self) -> u64 {
+        match self.encode().map(|encode| encode.rate) {
+            Some(Rate::Bits { bps }) => bps,
+            _ => 0,
+        }
+    }
+
     /// Sets the video's rate, where it is encoded.
     pub(super) fn set_rate(&mut self, bps: u64) {
         if let Some((_, VideoWay::Encode(encode))) = &mut self.video {

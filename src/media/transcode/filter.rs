@@ -31,12 +31,16 @@ struct Clock {
 
 impl Clock {
     fn new(job: &Job<'_>, encode: &VideoEncode, time_base: Rational) -> Self {
-        let rate = encode.frame_rate;
-        let frame = Rational {
-            num: rate.den,
-            den: rate.num.max(1),
-        };
-        let step = frame.rescale(1, time_base).max(1);
+        // The source's own rate: a cap on the frame rate comes after the clock.
+        let fps = job.info.video().map_or(0.0, |video| video.fps);
+        #[expect(clippy::cast_possible_truncation, reason = "a frame lasts less than a day")]
+        let frame_us = (1e6
+            / if fps > 0.0 {
+                fps
+            } else {
+                encode.frame_rate.value().max(1.0)
+            }) as i64;
+        let step = Rational::MICROS.rescale(frame_us, time_base).max(1);
         let fastest = Rational { num: 1, den: 60 }.rescale(1, time_base);
         Self {
             shift: Rational::MICROS.rescale(job.zero_us, time_base),
