@@ -24,10 +24,11 @@ impl Timeline {
     /// The offset for a packet with this decoding time and duration, microseconds.
     pub(super) fn place(&mut self, stream: usize, dts_us: i64, duration_us: i64) -> i64 {
         let mut at_us = dts_us + self.offset_us;
-        let due_us = self.due_us.get(&stream).copied().or(self.last_us);
-        if let Some(due_us) = due_us {
+        // A stream's first packet may lie seconds before what was multiplexed ahead of it: it has no predecessor yet.
+        let own_us = self.due_us.get(&stream).map(|&due_us| (due_us, BACK_US_MAX));
+        if let Some((due_us, back_us_max)) = own_us.or(self.last_us.map(|last_us| (last_us, AHEAD_US_MAX))) {
             let ahead_us = at_us - due_us;
-            if !(-BACK_US_MAX..=AHEAD_US_MAX).contains(&ahead_us) {
+            if !(-back_us_max..=AHEAD_US_MAX).contains(&ahead_us) {
                 self.offset_us -= ahead_us;
                 at_us = due_us;
                 self.jumps += 1;
@@ -83,6 +84,15 @@ mod tests {
             &[(0, 5_000_000), (1, 5_000_000), (0, 0), (1, 10_000), (0, 40_000)],
             &[5_000_000, 5_000_000, 5_040_000, 5_050_000, 5_080_000],
             1,
+        );
+    }
+
+    #[test]
+    fn sound_that_is_multiplexed_late_is_no_new_beginning() {
+        check(
+            &[(0, 0), (0, 600_000), (0, 1_200_000), (1, 0), (1, 40_000)],
+            &[0, 600_000, 1_200_000, 0, 40_000],
+            0,
         );
     }
 
