@@ -71,13 +71,15 @@ impl Press {
     pub(super) fn parse(data: &str) -> Option<Self> {
         let (kind, value) = data.split_once(':')?;
         let job = || value.parse().ok().map(JobId);
+        // Whatever a changed client sends, only what is offered can be pressed.
+        let preset = || value.parse().ok().filter(|preset| Preset::OFFERED.contains(preset));
         match kind {
-            "n" => value.parse().ok().map(Self::Next),
-            "c" => value.parse().ok().map(Self::Choose),
+            "n" => preset().map(Self::Next),
+            "c" => preset().map(Self::Choose),
             "x" => job().map(Self::Cancel),
             "r" => job().map(Self::Retry),
             "d" if value == "ask" => Some(Self::Default(None)),
-            "d" => value.parse().ok().map(|preset| Self::Default(Some(preset))),
+            "d" => preset().map(|preset| Self::Default(Some(preset))),
             "l" => match value {
                 "auto" => Some(Self::Language(None)),
                 "en" => Some(Self::Language(Some(Lang::En))),

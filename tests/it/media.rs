@@ -54,11 +54,12 @@ fn a_playable_matroska_is_remuxed_and_decodes_to_the_same_frames() {
         (report.mode, report.video, report.audio),
         (Mode::Remux, Action::Copy, Action::Copy)
     );
-    for stream in ["0:v:0", "0:a:0"] {
-        let copied = md5s(&report.output, stream, &[]);
-        assert!(!copied.is_empty());
-        assert_eq!(copied, md5s(&source, stream, &[]), "{stream}");
-    }
+    let pictures = md5s(&report.output, "0:v:0", &[]);
+    assert_eq!((pictures.len(), pictures), (75, md5s(&source, "0:v:0", &[])));
+    // Packet by packet; beside the first one's data the hash has how much of it is priming, which is not played.
+    let packets = md5s(&report.output, "0:a:0", &["-c", "copy"]);
+    assert_eq!(packets.len(), 142);
+    assert_eq!(packets[1..], md5s(&source, "0:a:0", &["-c", "copy"])[1..]);
 }
 
 #[test]

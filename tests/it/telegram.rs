@@ -154,7 +154,7 @@ fn every_button_reads_back_and_fits_the_wire() {
         assert!((1..=64).contains(&data.len()), "{data}");
         assert_eq!(pressed(&data), Some(press), "{data}");
     }
-    for stranger in ["", "x", "x:", "x:no", "c:4k", "l:de", "q:1"] {
+    for stranger in ["", "x", "x:", "x:no", "c:4k", "l:de", "q:1", "c:sticker", "n:fit:25M"] {
         assert_eq!(pressed(stranger), None, "{stranger}");
     }
 }

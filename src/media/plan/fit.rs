@@ -144,11 +144,13 @@ fn sound(rate_bps: f64, audio: &Audio) -> (u64, u32) {
 
 #[expect(clippy::cast_precision_loss, reason = "hours in microseconds are exact in 53 bits")]
 fn duration_s(draft: &Draft<'_>) -> f64 {
-    let whole_us = draft.info.duration_us.unwrap_or(60_000_000);
-    let (from_us, to_us) = match draft.cut {
-        None => (0, whole_us),
-        Some(cut) => (cut.from_us, cut.to_us.unwrap_or(whole_us).min(whole_us)),
-    };
+    let (from_us, wanted_us) = draft.cut.map_or((0, None), |cut| (cut.from_us, cut.to_us));
+    // A minute where nothing says how long: what comes out is measured.
+    let to_us = [wanted_us, draft.info.duration_us]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(from_us + 60_000_000);
     ((to_us - from_us) as f64 / 1e6).max(0.04)
 }
 

@@ -12,6 +12,9 @@ const LEVEL_MAX: i32 = 51;
 const LEVEL_MACROBLOCKS_PER_S_MAX: f64 = 983_040.0;
 const LEVEL_MACROBLOCKS_MAX: f64 = 36_864.0;
 
+/// Codecs without interlaced pictures.
+const PROGRESSIVE: [&str; 9] = ["vp8", "vp9", "av1", "theora", "gif", "apng", "png", "cinepak", "h263"];
+
 /// Copied where it keeps the contract already, else encoded.
 pub(super) fn way(draft: &Draft<'_>, video: &Video, may_copy: bool, reasons: &mut Vec<String>) -> VideoWay {
     let Some(terms) = draft.contract.video else {
@@ -183,7 +186,7 @@ fn encode(draft: &Draft<'_>, video: &Video, terms: VideoTerms) -> VideoEncode {
     }
 }
 
-/// Quality and speed of each preset; docs/quality.md has the curves that they were chosen on.
+/// Quality and speed of each preset, by the usual scale of its encoder; no curve was measured for them yet.
 fn effort(preset: Preset) -> (Rate, &'static str) {
     let quality = |crf, speed| (Rate::Quality { crf }, speed);
     match preset {
@@ -210,7 +213,7 @@ fn picture(draft: &Draft<'_>, video: &Video, terms: VideoTerms, fps: f64, fps_ma
         height,
         scaled,
         orientation,
-        deinterlace: video.maybe_interlaced,
+        deinterlace: video.maybe_interlaced && !PROGRESSIVE.contains(&video.codec.as_str()),
         to_bt709,
         peak_nits: video.peak_nits,
         alpha: match (video.alpha, terms.alpha) {
@@ -266,7 +269,11 @@ fn sizes(
     fps: f64,
 ) -> ((u32, u32), (u32, u32)) {
     let (width, height) = upright(video, orientation);
-    let cap = draft.recipe.height_max.map_or(f64::INFINITY, f64::from);
+    // Sizes are even, and an odd cap must not be rounded up.
+    let cap = draft
+        .recipe
+        .height_max
+        .map_or(f64::INFINITY, |lines| f64::from(lines & !1));
     match terms.frame {
         Frame::Within {
             long_edge_max,

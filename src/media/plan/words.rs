@@ -80,7 +80,8 @@ impl fmt::Display for Plan {
                 Rate::Quality { crf } => write!(f, " crf {crf}")?,
                 Rate::Bits { bps } => write!(f, " at {} kbit/s", bps / 1000)?,
             }
-            write!(f, " {} on {}", encode.speed, self.rung)?;
+            let preset = if encode.codec == VideoCodec::Av1 { "preset " } else { "" };
+            write!(f, " {preset}{} on {}", encode.speed, self.rung)?;
             if picture.to_bt709 {
                 write!(f, ", mapped to BT.709")?;
             }
