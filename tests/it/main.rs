@@ -14,6 +14,7 @@ mod corpus;
 mod disk;
 mod media;
 mod playground;
+mod presets;
 mod recovery;
 mod store;
 mod support;
