@@ -13,6 +13,7 @@ mod cli;
 mod corpus;
 mod disk;
 mod media;
+mod partial;
 mod plan;
 mod playground;
 mod presets;

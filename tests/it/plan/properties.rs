@@ -33,7 +33,7 @@ fn codecs() -> impl Strategy<Value = (String, String, i32, u8, bool)> {
 }
 
 fn sizes() -> impl Strategy<Value = (u32, u32, Rational)> {
-    let edge = || prop_oneof![1 => 1..=8192_u32, 1 => 1..=600_u32, 2 => prop::sample::select(vec![144, 240, 360, 480, 720, 1080, 1920, 2160, 3840])];
+    let edge = || prop_oneof![1 => 1..=8192_u32, 1 => 1..=600_u32, 6 => prop::sample::select(vec![144, 240, 360, 480, 720, 1080, 1920, 2160, 3840])];
     let sar = prop_oneof![
         3 => Just((1, 1)),
         1 => Just((0, 1)),
@@ -109,6 +109,19 @@ fn videos() -> impl Strategy<Value = Video> {
     )
 }
 
+/// Any picture, or one that only its shape can keep from being copied, lest copies be rare.
+fn pictures() -> impl Strategy<Value = Video> {
+    let shaped = (videos(), prop::bool::weighted(0.7)).prop_map(|(drawn, square)| Video {
+        width: drawn.width,
+        height: drawn.height,
+        sar: if square { super::video().sar } else { drawn.sar },
+        orientation: drawn.orientation,
+        fps: drawn.fps,
+        ..super::video()
+    });
+    prop_oneof![videos(), shaped]
+}
+
 fn audios() -> impl Strategy<Value = Audio> {
     let codecs = prop::sample::select(vec![
         ("aac", "LC"),
@@ -152,7 +165,7 @@ fn infos() -> impl Strategy<Value = MediaInfo> {
     );
     let sizes = prop_oneof![1_000..=10_000_000_u64, 10_000_000..=4_000_000_000_u64];
     (
-        prop::option::weighted(0.85, videos()),
+        prop::option::weighted(0.85, pictures()),
         tracks,
         containers,
         durations,
@@ -261,7 +274,7 @@ fn check_picture(video: &Video, recipe: &Recipe, encode: &VideoEncode) -> Result
         "{width}x{height}"
     );
     prop_assert!(
-        picture.scaled.0 % 2 == 0 && picture.scaled.1 % 2 == 0,
+        picture.scaled.0.is_multiple_of(2) && picture.scaled.1.is_multiple_of(2),
         "{:?}",
         picture.scaled
     );
@@ -340,7 +353,7 @@ fn check_video_copy(info: &MediaInfo, video: &Video, recipe: &Recipe) -> Result<
             && !video.colour.is_wide()
             && !video.colour.full_range
     );
-    prop_assert!(video.width % 2 == 0 && video.height % 2 == 0);
+    prop_assert!(video.width.is_multiple_of(2) && video.height.is_multiple_of(2));
     prop_assert!(video.sar.value() == 0.0 || (video.sar.value() - 1.0).abs() < 1e-9);
     prop_assert!(video.starts_on_key && video.has_pts && !info.is_container(&["avi"]));
     prop_assert!(recipe.trim.is_none() && recipe.rotate == Turn::Not);
@@ -473,7 +486,7 @@ fn check(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_plan_keeps_its_contract(info in infos(), recipe in recipes(), caps in caps()) {
