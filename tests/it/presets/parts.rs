@@ -8,7 +8,8 @@ const LONG_GOP: &str = "-c:v libx264 -pix_fmt yuv420p -g 250 -bf 3 -c:a aac";
 
 /// How the counter and the beeps of a source lie on its own clock.
 struct Source {
-    /// Of each picture, seconds, from the earliest stream on.
+    /// Of each picture, seconds, from the earliest stream on; sound that is ahead by less than a picture is priming, which
+    /// is no beginning.
     pictures: Vec<f64>,
     /// How much later a beep is than the picture of its second.
     late_s: f64,
@@ -21,7 +22,9 @@ impl Source {
             .iter()
             .map(|line| line.parse().expect(line))
             .fold(f64::MAX, f64::min);
-        let pictures: Vec<f64> = times(path).iter().map(|time| time - zero).collect();
+        let times = times(path);
+        let zero = if times[0] - zero < 0.04 { times[0] } else { zero };
+        let pictures: Vec<f64> = times.iter().map(|time| time - zero).collect();
         Self {
             late_s: late_s(path, &numbers(path), &times(path)),
             pictures,
