@@ -100,10 +100,9 @@ pub(super) fn table(picture: &Picture) -> Result<Option<NamedTempFile>, MediaErr
         }
         Ok(file)
     };
-    write().map(Some).map_err(|source| MediaError::Io {
-        doing: "write the table of colours",
-        source,
-    })
+    write()
+        .map(Some)
+        .map_err(|source| super::convert::io("write the table of colours", source))
 }
 
 /// The size that frames of this shape are scaled to: the target, or less where their proportions are others than those

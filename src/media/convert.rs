@@ -245,7 +245,8 @@ fn tally_rate(tally: &Tally, verdict: &Verdict) -> u64 {
     tally.video_bytes.load(Relaxed).saturating_mul(8_000_000) / duration_us
 }
 
-fn io(doing: &'static str, source: std::io::Error) -> MediaError {
+/// A full disk is an error of its own.
+pub(super) fn io(doing: &'static str, source: std::io::Error) -> MediaError {
     match source.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => MediaError::DiskFull,
         _ => MediaError::Io { doing, source },

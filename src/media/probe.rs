@@ -294,9 +294,15 @@ fn stream_of(index: usize, facts: &StreamFacts) -> Stream {
         "subtitle" => Kind::Subtitle,
         _ => Kind::Data,
     };
+    // A codec that this libav has no name for is at least known by its container's mark.
+    let codec = if facts.codec == "none" && !facts.tag.is_empty() {
+        facts.tag.clone()
+    } else {
+        facts.codec.clone()
+    };
     Stream {
         index,
-        codec: facts.codec.clone(),
+        codec,
         kind,
         default: facts.default,
         decodable: facts.decodable,

@@ -196,10 +196,7 @@ fn write(output: &Path, bytes: &[u8]) -> Result<(), MediaError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let io = |source| MediaError::Io {
-        doing: "write the sheet",
-        source,
-    };
+    let io = |source| super::convert::io("write the sheet", source);
     let mut part = tempfile::Builder::new()
         .prefix(".kadr-")
         .suffix(".part")

@@ -26,7 +26,7 @@ impl Source {
         let zero = if times[0] - zero < 0.04 { times[0] } else { zero };
         let pictures: Vec<f64> = times.iter().map(|time| time - zero).collect();
         Self {
-            late_s: late_s(path, &numbers(path), &times(path)),
+            late_s: late_s(path, &numbers(path), &times),
             pictures,
         }
     }
