@@ -9,8 +9,9 @@ use tempfile::NamedTempFile;
 use super::error::MediaError;
 use super::ffi::{FrameShape, PixelFacts};
 use super::info::Orientation;
-use super::plan::{Alpha, Cut, Picture};
+use super::plan::{Alpha, Picture};
 use super::preset::AudioCodec;
+use super::recipe::Trim;
 use super::tone;
 
 /// Two shapes whose proportions differ by less than this are the same picture, rounded.
@@ -194,14 +195,14 @@ pub(super) fn sound_shape(sound: Sound, channels_in: i32) -> String {
 
 /// The second chain for sound, which outlives changes of what arrives: gaps filled, overlaps cut, only the part
 /// kept. `starts_before` says that the first sound lies before 0 and is cut there.
-pub(super) fn sound_time(sample_rate: u32, starts_before: bool, cut: Option<Cut>) -> String {
+pub(super) fn sound_time(sample_rate: u32, starts_before: bool, cut: Option<Trim>) -> String {
     let start = if starts_before || cut.is_some() {
         ":first_pts=0"
     } else {
         ""
     };
     let mut chain = format!("aresample={sample_rate}:async=1:min_hard_comp=0.03{start}");
-    if let Some(Cut {
+    if let Some(Trim {
         from_us,
         to_us: Some(to_us),
     }) = cut

@@ -61,6 +61,9 @@ impl Control {
 /// Where a conversion stands, written by the engine and read by anyone.
 #[derive(Debug, Default)]
 pub struct Gauge {
+    /// The part of the whole that this pass is, millionths: how much lay behind it, and how much it adds.
+    behind_ppm: AtomicU64,
+    pass_ppm: AtomicU64,
     done_us: AtomicU64,
     total_us: AtomicU64,
     frames: AtomicU64,
@@ -70,7 +73,11 @@ pub struct Gauge {
 /// One reading of a [`Gauge`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Media time written so far, microseconds.
+    /// The share of the whole that lay behind this pass, millionths; 0 where there is one pass.
+    pub behind_ppm: u64,
+    /// The share of the whole that this pass is, millionths; 0 means all of it.
+    pub pass_ppm: u64,
+    /// Media time written so far in this pass, microseconds.
     pub done_us: u64,
     /// Media time in all, microseconds; 0 while unknown.
     pub total_us: u64,
@@ -85,7 +92,13 @@ impl Progress {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share for people, not for arithmetic")]
     pub fn fraction(&self) -> Option<f64> {
-        (self.total_us > 0).then(|| (self.done_us as f64 / self.total_us as f64).clamp(0.0, 1.0))
+        (self.total_us > 0).then(|| {
+            let pass = (self.done_us as f64 / self.total_us as f64).clamp(0.0, 1.0);
+            match self.pass_ppm {
+                0 => pass,
+                pass_ppm => (self.behind_ppm as f64 + pass * pass_ppm as f64) / 1e6,
+            }
+        })
     }
 }
 
@@ -94,11 +107,27 @@ impl Gauge {
     #[must_use]
     pub fn read(&self) -> Progress {
         Progress {
+            behind_ppm: self.behind_ppm.load(Relaxed),
+            pass_ppm: self.pass_ppm.load(Relaxed),
             done_us: self.done_us.load(Relaxed),
             total_us: self.total_us.load(Relaxed),
             frames: self.frames.load(Relaxed),
             out_bytes: self.out_bytes.load(Relaxed),
         }
+    }
+
+    /// What comes next is one pass of several: it takes the share so far to this much, millionths.
+    pub(super) fn pass_until(&self, until_ppm: u64) {
+        let behind_ppm = self.behind_ppm.load(Relaxed) + self.pass_ppm.load(Relaxed);
+        self.total_us.store(0, Relaxed);
+        self.behind_ppm.store(behind_ppm, Relaxed);
+        self.pass_ppm.store(until_ppm.saturating_sub(behind_ppm), Relaxed);
+    }
+
+    /// A new way of the same work: nothing lies behind it.
+    pub(super) fn restart(&self) {
+        self.behind_ppm.store(0, Relaxed);
+        self.pass_ppm.store(0, Relaxed);
     }
 
     pub(super) fn start(&self, total_us: u64) {

@@ -22,8 +22,21 @@ use super::verify::{Verdict, verify};
 
 /// Attempts at a size before the last word.
 const ATTEMPTS_MAX: u32 = 5;
+/// Where progress stands after the first pass, which encodes faster than the second, and after the second; every
+/// further attempt takes half of the rest. Millionths.
+const FIRST_PASS_PPM: u64 = 350_000;
+const SECOND_PASS_PPM: u64 = 900_000;
 /// A result that keeps its size, and how it came to be.
 type Sized = (tempfile::NamedTempFile, Plan, Tally, Verdict);
+
+/// A file under its final name, and how it came to be.
+struct Done {
+    way: Plan,
+    tally: Tally,
+    verdict: Verdict,
+    /// Times that it was encoded, not counting a first pass.
+    attempts: u32,
+}
 
 /// Converts `input` to `output`: never leaves a partial file under the final name, nor beside it.
 ///
@@ -44,6 +57,7 @@ pub fn convert(
     let mut last = None;
     for way in ways {
         tracing::info!(plan = %way, "plan");
+        control.gauge().restart();
         let attempt = Attempt {
             input,
             output,
@@ -52,8 +66,8 @@ pub fn convert(
             control,
         };
         match attempt.run(way) {
-            Ok((way, tally, verdict)) => {
-                let mut report = report(input, output, &way, &info, &tally, verdict);
+            Ok(done) => {
+                let mut report = report(input, output, &info, done);
                 report
                     .reasons
                     .extend(last.iter().map(|error| format!("not copied: {error}")));
@@ -84,29 +98,34 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn run(&self, mut way: Plan) -> Result<(Plan, Tally, Verdict), MediaError> {
+    fn run(&self, mut way: Plan) -> Result<Done, MediaError> {
         let Some(size_max) = way.contract.size_bytes_max else {
             return self.once(way, None);
         };
         let Some(Rate::Bits { .. }) = way.encode().map(|encode| encode.rate) else {
             // A copy that turns out larger than the source was.
-            return self.once(way, None).and_then(|(way, tally, verdict)| {
-                if verdict.size_bytes > size_max {
+            return self.once(way, None).and_then(|done| {
+                if done.verdict.size_bytes > size_max {
                     return Err(MediaError::Unfit(format!(
                         "{} bytes are more than {size_max}",
-                        verdict.size_bytes
+                        done.verdict.size_bytes
                     )));
                 }
-                Ok((way, tally, verdict))
+                Ok(done)
             });
         };
         let statistics = tempfile::tempdir_in(self.folder()).map_err(|source| io("create a folder", source))?;
         let file = statistics.path().join("passes");
+        self.control.gauge().pass_until(FIRST_PASS_PPM);
         self.first_pass(&way, &file)?;
         let share_min = way.contract.size_share_min;
         let mut best: Option<Sized> = None;
         let mut smallest = u64::MAX;
+        let (mut attempts, mut until_ppm) = (0, SECOND_PASS_PPM);
         for attempt in 1..=ATTEMPTS_MAX {
+            attempts = attempt;
+            self.control.gauge().pass_until(until_ppm);
+            until_ppm = u64::midpoint(until_ppm, 1_000_000);
             let (part, tally, verdict) = self.write(&way, Some(&file))?;
             let (size, rate_bps) = (verdict.size_bytes, way.rate_bps());
             tracing::info!(attempt, size, size_max, rate_bps, "measured");
@@ -126,7 +145,12 @@ impl Attempt<'_> {
         match best {
             Some((part, way, tally, verdict)) => {
                 self.keep(part)?;
-                Ok((way, tally, verdict))
+                Ok(Done {
+                    way,
+                    tally,
+                    verdict,
+                    attempts,
+                })
             }
             None => Err(Refusal::SizeUnreachable {
                 size_bytes: size_max,
@@ -138,14 +162,21 @@ impl Attempt<'_> {
         }
     }
 
-    fn once(&self, way: Plan, statistics: Option<&Path>) -> Result<(Plan, Tally, Verdict), MediaError> {
-        if way.contract.container == Container::Jpeg {
+    fn once(&self, way: Plan, statistics: Option<&Path>) -> Result<Done, MediaError> {
+        let (tally, verdict) = if way.contract.container == Container::Jpeg {
             let verdict = sheet::draw(&way, self.info, self.open()?, self.output, self.limits, self.control)?;
-            return Ok((way, Tally::default(), verdict));
-        }
-        let (part, tally, verdict) = self.write(&way, statistics)?;
-        self.keep(part)?;
-        Ok((way, tally, verdict))
+            (Tally::default(), verdict)
+        } else {
+            let (part, tally, verdict) = self.write(&way, statistics)?;
+            self.keep(part)?;
+            (tally, verdict)
+        };
+        Ok(Done {
+            way,
+            tally,
+            verdict,
+            attempts: 1,
+        })
     }
 
     fn open(&self) -> Result<File, MediaError> {
@@ -259,7 +290,13 @@ fn make_readable(file: &File) {
     let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
 }
 
-fn report(input: &Path, output: &Path, way: &Plan, info: &MediaInfo, tally: &Tally, verdict: Verdict) -> Report {
+fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
+    let Done {
+        way,
+        tally,
+        verdict,
+        attempts,
+    } = done;
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let duration_s = verdict.duration_us as f64 / 1e6;
     if tally.clamped.load(Relaxed) > 0 {
@@ -272,12 +309,13 @@ fn report(input: &Path, output: &Path, way: &Plan, info: &MediaInfo, tally: &Tal
         device: way.rung.to_string(),
         video: way.video_action(),
         audio: way.audio_action(),
-        reasons: way.reasons.clone(),
         warnings: verdict
             .warnings
             .into_iter()
             .chain(way.warnings.iter().cloned())
             .collect(),
+        reasons: way.reasons,
+        attempts,
         frames: verdict.frames,
         duration_s,
         width: verdict.width,

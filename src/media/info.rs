@@ -354,6 +354,30 @@ fn codec_title(name: &str) -> &str {
     }
 }
 
+impl Stream {
+    /// Its sound, where it can be decoded.
+    pub(super) fn usable_audio(&self) -> Option<&Audio> {
+        match &self.kind {
+            Kind::Audio(audio) if self.decodable && audio.sample_rate > 0 && audio.channels > 0 => Some(audio),
+            _ => None,
+        }
+    }
+}
+
+/// The default track, the one in the person's language, the one with most channels, the one that was sampled most
+/// often, the first.
+pub(super) fn choose_audio(streams: &[Stream], language: Option<&str>) -> Option<usize> {
+    streams
+        .iter()
+        .filter_map(|stream| stream.usable_audio().map(|audio| (stream, audio)))
+        .max_by_key(|(stream, audio)| {
+            let wanted = language.is_some() && stream.language.as_deref() == language;
+            let first = std::cmp::Reverse(stream.index);
+            (stream.default, wanted, audio.channels, audio.sample_rate, first)
+        })
+        .map(|(stream, _)| stream.index)
+}
+
 impl MediaInfo {
     /// The video stream to convert.
     #[must_use]

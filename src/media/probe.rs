@@ -7,7 +7,7 @@ use std::path::Path;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, PixelFacts, StreamFacts};
-use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video};
+use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video, choose_audio};
 use super::limits::Limits;
 use super::sniff;
 use super::timeline::Timeline;
@@ -163,7 +163,7 @@ fn read_info(demuxer: &mut Input, size_bytes: u64, limits: &Limits) -> Result<Me
         .map(|(index, facts)| stream_of(index, facts))
         .collect();
     let video = choose_video(&streams);
-    let audio = choose_audio(&streams);
+    let audio = choose_audio(&streams, None);
     if video.is_none() && audio.is_none() {
         let undecodable = streams
             .iter()
@@ -264,19 +264,6 @@ fn choose_video(streams: &[Stream]) -> Option<usize> {
             let pixels = u64::from(video.width) * u64::from(video.height);
             (stream.default, pixels, std::cmp::Reverse(stream.index))
         })
-        .map(|(_, stream)| stream.index)
-}
-
-/// The default track, then the one with most channels, then the first.
-fn choose_audio(streams: &[Stream]) -> Option<usize> {
-    streams
-        .iter()
-        .filter(|stream| stream.decodable)
-        .filter_map(|stream| match &stream.kind {
-            Kind::Audio(audio) if audio.sample_rate > 0 && audio.channels > 0 => Some((audio.channels, stream)),
-            _ => None,
-        })
-        .max_by_key(|(channels, stream)| (stream.default, *channels, std::cmp::Reverse(stream.index)))
         .map(|(_, stream)| stream.index)
 }
 

@@ -78,6 +78,9 @@ pub struct Report {
     pub reasons: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// Times that it was encoded until its size was right; 1 where none was asked for.
+    #[serde(default)]
+    pub attempts: u32,
     /// Video frames in the output.
     pub frames: u64,
     /// Of the output, seconds, from the re-opened file.

@@ -2,37 +2,35 @@
 
 use super::{AudioWay, Draft};
 use crate::media::error::Refusal;
-use crate::media::info::{Audio, Kind, MediaInfo};
+use crate::media::info::{Audio, Kind, MediaInfo, choose_audio};
 use crate::media::preset::{AudioCodec, AudioTerms, Preset};
 use crate::media::recipe::Recipe;
 
-/// The track that was asked for; else the default one, the one in the person's language, the one with most channels,
-/// the first.
+/// The track that was asked for, else the one that is chosen for this language.
 pub(super) fn choose<'a>(info: &'a MediaInfo, recipe: &Recipe) -> Result<Option<(usize, &'a Audio)>, Refusal> {
-    let tracks = info.streams.iter().filter_map(|stream| match &stream.kind {
-        Kind::Audio(audio) => Some((stream, audio)),
-        _ => None,
-    });
-    if let Some(number) = recipe.audio_track {
-        let usable = tracks
-            .clone()
-            .nth(number.saturating_sub(1) as usize)
-            .filter(|(stream, audio)| stream.decodable && audio.sample_rate > 0 && audio.channels > 0);
-        return match usable {
-            Some((stream, audio)) => Ok(Some((stream.index, audio))),
-            None => Err(Refusal::NoStream {
-                wanted: format!("usable audio track {number} (of {})", tracks.count()),
-            }),
-        };
-    }
-    let language = recipe.language.map(|language| language.to_string());
-    Ok(tracks
-        .filter(|(stream, audio)| stream.decodable && audio.sample_rate > 0 && audio.channels > 0)
-        .max_by_key(|(stream, audio)| {
-            let wanted = language.is_some() && stream.language == language;
-            (stream.default, wanted, audio.channels, std::cmp::Reverse(stream.index))
-        })
-        .map(|(stream, audio)| (stream.index, audio)))
+    let index = match recipe.audio_track {
+        None => {
+            let language = recipe.language.map(|language| language.to_string());
+            choose_audio(&info.streams, language.as_deref())
+        }
+        Some(number) => {
+            let tracks = info
+                .streams
+                .iter()
+                .filter(|stream| matches!(stream.kind, Kind::Audio(_)));
+            let usable = tracks
+                .clone()
+                .nth(number.saturating_sub(1) as usize)
+                .filter(|stream| stream.usable_audio().is_some());
+            let Some(stream) = usable else {
+                return Err(Refusal::NoStream {
+                    wanted: format!("usable audio track {number} (of {})", tracks.count()),
+                });
+            };
+            Some(stream.index)
+        }
+    };
+    Ok(index.and_then(|index| Some((index, info.streams.get(index)?.usable_audio()?))))
 }
 
 /// Copied where it keeps the contract already, else encoded.

@@ -18,7 +18,7 @@ use super::device::Caps;
 use super::error::Refusal;
 use super::info::{Colour, MediaInfo, Orientation, Rational};
 use super::preset::{AudioCodec, Container, Contract, Preset, VideoCodec};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Trim};
 use super::report::{Action, Mode, Warning};
 
 /// Which engine does the work.
@@ -147,15 +147,6 @@ pub enum AudioWay {
     },
 }
 
-/// The part of the source that is kept, on its clock from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Microseconds.
-    pub from_us: i64,
-    /// Microseconds; `None` for the end of the file.
-    pub to_us: Option<i64>,
-}
-
 /// One way to make the output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -167,8 +158,8 @@ pub struct Plan {
     pub video: Option<(usize, VideoWay)>,
     /// Stream of the input and what becomes of it.
     pub audio: Option<(usize, AudioWay)>,
-    /// The part that is kept.
-    pub cut: Option<Cut>,
+    /// The part of the source that is kept, on its clock from 0.
+    pub cut: Option<Trim>,
     /// Why it is this way, in words.
     pub reasons: Vec<String>,
     /// What the user should know.
@@ -287,7 +278,7 @@ struct Draft<'a> {
     info: &'a MediaInfo,
     recipe: &'a Recipe,
     contract: Contract,
-    cut: Option<Cut>,
+    cut: Option<Trim>,
 }
 
 impl Draft<'_> {
@@ -322,11 +313,8 @@ impl Draft<'_> {
 }
 
 /// The part that is asked for, held to the longest that the preset allows.
-fn cut_of(info: &MediaInfo, recipe: &Recipe, contract: &Contract) -> Result<Option<Cut>, Refusal> {
-    let mut cut = recipe.trim.map(|trim| Cut {
-        from_us: trim.from_us,
-        to_us: trim.to_us,
-    });
+fn cut_of(info: &MediaInfo, recipe: &Recipe, contract: &Contract) -> Result<Option<Trim>, Refusal> {
+    let mut cut = recipe.trim;
     if let (Some(cut), Some(duration_us)) = (cut, info.duration_us)
         && cut.from_us >= duration_us
     {
@@ -342,7 +330,7 @@ fn cut_of(info: &MediaInfo, recipe: &Recipe, contract: &Contract) -> Result<Opti
             .flatten()
             .min();
         if end_us.is_none_or(|end_us| end_us - from_us > max_us) {
-            cut = Some(Cut {
+            cut = Some(Trim {
                 from_us,
                 to_us: Some(from_us + max_us),
             });

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::{AudioWay, Cut, Draft, Plan, Rate, VideoWay};
+use super::{AudioWay, Draft, Plan, Rate, VideoWay};
 use crate::media::info::Kind;
 use crate::media::preset::{AudioCodec, Container, VideoCodec};
+use crate::media::recipe::Trim;
 use crate::media::report::Warning;
 
 pub(super) fn codec_name(codec: VideoCodec) -> &'static str {
@@ -51,7 +52,7 @@ pub(super) fn warnings(draft: &Draft<'_>, video: Option<&(usize, VideoWay)>, aud
     {
         warnings.push(Warning::ToneMapped);
     }
-    if let (Some(Cut { to_us: Some(to_us), .. }), None) = (draft.cut, draft.recipe.trim)
+    if let (Some(Trim { to_us: Some(to_us), .. }), None) = (draft.cut, draft.recipe.trim)
         && draft.info.duration_us.is_none_or(|duration_us| duration_us > to_us)
     {
         warnings.push(Warning::Cut {

@@ -11,7 +11,8 @@ use crate::media::chain;
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
 use crate::media::info::Rational;
-use crate::media::plan::{AudioWay, Cut, VideoEncode};
+use crate::media::plan::{AudioWay, VideoEncode};
+use crate::media::recipe::Trim;
 
 /// Rebases times and keeps them strictly ascending.
 struct Clock {
@@ -182,7 +183,7 @@ pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
 /// Two graphs in a row: one for the shape of what arrives, rebuilt where that changes, and one that keeps the time.
 struct Sound {
     target: chain::Sound,
-    cut: Option<Cut>,
+    cut: Option<Trim>,
     time_base: Rational,
     shaping: Option<(FrameShape, Graph)>,
     timing: Option<Graph>,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kadr::media::report::{Action, Mode};
+use kadr::media::{Caps, Control, Limits, convert};
 
 use super::{ffmpeg, kadr, make, number, pictures, shown_s, size_bytes};
 use crate::support::{clip, decoded_frames, playable_mkv};
@@ -36,6 +37,27 @@ fn small_takes_about_two_fifths_of_the_bits() {
     assert!((0.25..=0.60).contains(&share), "{share:.2}");
     assert_eq!((small.report.width, small.report.height), (1280, 720));
     assert_eq!(decoded_frames(&small.output), decoded_frames(&source));
+}
+
+#[test]
+fn progress_never_goes_back_between_the_passes_of_a_size() {
+    let source = natural("natural_progress.mkv", "640x360", 25, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.mp4");
+    let (recipe, control) = ("fit:120k".parse().unwrap(), Control::new(None));
+    let (mut seen, mut report) = (Vec::new(), None);
+    std::thread::scope(|scope| {
+        let work =
+            scope.spawn(|| convert(&source, &output, &recipe, &Caps::detect(), &Limits::default(), &control).unwrap());
+        while !work.is_finished() {
+            seen.extend(control.gauge().read().fraction());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        report = work.join().ok();
+    });
+    assert!(seen.is_sorted() && seen.len() > 10, "{seen:?}");
+    assert!(seen.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
+    assert!(report.unwrap().attempts >= 1);
 }
 
 #[test]

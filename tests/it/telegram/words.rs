@@ -139,6 +139,7 @@ fn notices() -> Vec<Notice> {
             total_us: 60_000_000,
             frames: 1,
             out_bytes: 1,
+            ..Progress::default()
         },
         elapsed_s,
     };
