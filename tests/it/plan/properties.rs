@@ -240,6 +240,7 @@ fn caps() -> impl Strategy<Value = Caps> {
     );
     lacking.prop_map(|(hevc, av1, vp9, opus)| Caps {
         gpus: Vec::new(),
+        no_gpu: None,
         software: Software {
             h264: true,
             hevc,

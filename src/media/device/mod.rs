@@ -1,13 +1,19 @@
 //! What this machine can do. The CPU always can; GPUs are added here, each capability proven by opening it.
 
+pub mod diagnosis;
+
+pub use self::diagnosis::Cause;
+
 use super::ffi;
 use super::preset::{AudioCodec, VideoCodec};
 
 /// What [`plan`](super::plan::plan) may choose from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caps {
-    /// One entry a GPU, in CUDA order.
+    /// One entry a GPU, the least loaded first.
     pub gpus: Vec<Gpu>,
+    /// Why there is none, where CUDA was looked for.
+    pub no_gpu: Option<Fault>,
     /// Encoders of this FFmpeg that run on the CPU.
     pub software: Software,
 }
@@ -20,6 +26,7 @@ impl Caps {
         let has = |codec| ffi::has_encoder(software_encoder(codec));
         Self {
             gpus: Vec::new(),
+            no_gpu: None,
             software: Software {
                 h264: has(VideoCodec::H264),
                 hevc: has(VideoCodec::Hevc),
@@ -99,17 +106,64 @@ pub(super) fn audio_encoder(codec: AudioCodec) -> &'static str {
     }
 }
 
-/// One GPU: decode, filter and encode are three separate facts.
+/// One GPU: decode, filter and encode are three separate facts, each proven by opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpu {
     /// CUDA ordinal: `cuda:N`.
     pub index: u32,
-    /// As NVML names it.
+    /// As the driver names it.
     pub name: String,
-    /// Codecs that NVDEC decodes, by libav's name.
-    pub decodes: Vec<String>,
-    /// Whether CUDA filters run.
-    pub filters: bool,
-    /// Codecs that NVENC encodes, by libav's name.
-    pub encodes: Vec<String>,
+    /// What NVDEC decodes, one entry a codec and depth that was tried.
+    pub decode: Vec<Decode>,
+    /// Which filters run on it.
+    pub filter: Result<Filters, Fault>,
+    /// What NVENC encodes, one entry a codec that this FFmpeg knows.
+    pub encode: Vec<(VideoCodec, Result<(), Fault>)>,
+}
+
+impl Gpu {
+    /// Whether NVDEC decodes 4:2:0 pictures of this codec and depth.
+    #[must_use]
+    pub fn decodes(&self, codec: &str, bits: u8) -> bool {
+        self.decode
+            .iter()
+            .any(|one| one.codec == codec && one.bits == bits && one.outcome.is_ok())
+    }
+
+    /// Whether NVENC writes this codec.
+    #[must_use]
+    pub fn encodes(&self, codec: VideoCodec) -> bool {
+        self.encode
+            .iter()
+            .any(|(one, outcome)| *one == codec && outcome.is_ok())
+    }
+}
+
+/// A codec that NVDEC was tried with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decode {
+    /// libav's name.
+    pub codec: &'static str,
+    /// Bits a sample.
+    pub bits: u8,
+    /// Whether a frame came out of it.
+    pub outcome: Result<(), Fault>,
+}
+
+/// The CUDA filters that this FFmpeg has and that run; scaling is the one that must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// `bwdif_cuda` (FFmpeg 6.1), else `yadif_cuda`.
+    pub deinterlace: Option<&'static str>,
+    /// `transpose_cuda` (FFmpeg 9).
+    pub transpose: bool,
+}
+
+/// Why something of a GPU cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is behind it, where libav's lines say.
+    pub cause: Option<Cause>,
+    /// libav's last word.
+    pub said: String,
 }
