@@ -25,6 +25,22 @@ impl Cause {
         }
     }
 
+    /// For metrics and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoDriver => "no_driver",
+        }
+    }
+
+    /// Whether it holds until something is changed on the machine, as against what passes by itself.
+    #[must_use]
+    pub fn lasts(self) -> bool {
+        match self {
+            Self::NoDriver => true,
+        }
+    }
+
     /// What the operator does about it.
     #[must_use]
     pub fn hint(self) -> &'static str {
