@@ -6,10 +6,11 @@
 //! The names must be links to one file, not copies: the loader then sees one object, and so the encoder finds the contexts
 //! and the memory that CUDA's side handed out. A name that is left out gives the `Cannot load …` messages.
 //!
-//! Who sends what to whom: `cuda` and `memory` take contexts, blocks and copies, and keep them in `device`; `nvenc` takes pictures from
-//! that memory or from its own input buffers and hands them to `h264`, which writes them down uncompressed (I_PCM), so that
-//! what comes back can be compared pixel by pixel; `nvcuvid` refuses, or hands out grey pictures; `nvml` answers questions.
-//! `faults` says what shall go wrong, `live` counts what is alive. All read `faults` once, at the first call.
+//! Who sends what to whom: `cuda` and `memory` take contexts, blocks and copies, and keep them in `device`; `nvenc` takes
+//! pictures from that memory or from its own input buffers, keeps them in `session` and hands them to `h264`, which writes
+//! them down uncompressed (I_PCM), so that what comes back can be compared pixel by pixel; `nvcuvid` refuses, or hands out
+//! grey pictures; `nvml` answers questions. `faults` says what shall go wrong and is read once, at the first call; `live`
+//! counts what is alive.
 //!
 //! What is absent: speed, compression, rate control, B pictures (every picture is an IDR picture, one in, one out), decoding,
 //! CUDA kernels (a launch does nothing, so what `scale_cuda` returns has the right size and is mid-grey), HEVC and AV1,
@@ -17,8 +18,8 @@
 //! program that reads through a device pointer crashes as it would on a card. A stream's level is the one that its size and
 //! rate ask for, although I_PCM takes more bits than any level allows.
 //!
-//! It was written from the interface headers that FFmpeg ships (11.1 and 12.1; 13 was read) and keeps to fields whose place is the
-//! same in all of them. **No figure that comes out of it says anything about a card.**
+//! It was written from the interface headers that FFmpeg ships (11.1 and 12.1; 13 was read) and keeps to fields whose place
+//! is the same in all of them. **No figure that comes out of it says anything about a card.**
 //!
 //! | variable | what it does |
 //! |---|---|
@@ -33,7 +34,7 @@
 //! | `FAKE_CUDA_FAIL_CODE=700` | with this code |
 //! | `FAKE_NVENC_API=13.0` | newest encoder interface that the driver offers |
 //! | `FAKE_NVENC_OPEN=10` | opening a session fails with this code (1, 2, 10, 15, 21, …) |
-//! | `FAKE_NVENC_SESSIONS=n` | one session more than n at once fails with 10 |
+//! | `FAKE_NVENC_SESSIONS=n` | one session more than n at once in this process fails with 10 |
 //! | `FAKE_NVENC_INIT=8` | initialising an encoder fails with this code (8, 12, …) |
 //! | `FAKE_NVENC_BITSTREAM=10` | creating an output buffer fails with this code |
 //! | `FAKE_NVENC_FAIL_AT=n` | the n-th picture of the process, over all sessions, fails with 20, and its session is dead from then on; `n+` means that every later one, in any session, fails too |
@@ -43,7 +44,7 @@
 //! | `FAKE_NVDEC_WIDTH_MAX=4096` | widest and highest picture that decoders say they take |
 //! | `FAKE_NVML_INIT=18` | `nvmlInit` fails with this code (9 driver not loaded, 18 versions differ, …) |
 //! | `FAKE_DRIVER_VERSION=570.86.15` | as NVML tells it |
-//! | `FAKE_REPORT=PATH` | at exit, a line of JSON is added to this file: `live`, `peak` and `total` of each kind of thing, and `orphans` (things that were left in a context when it was destroyed) |
+//! | `FAKE_REPORT=PATH` | at exit (not when killed), a line of JSON is added to this file: `live`, `peak` and `total` of each kind of thing, and `orphans` (things that were left in a context when it was destroyed) |
 //!
 //! A value that cannot be read ends the process: a test must not pass because its fault was misspelt.
 

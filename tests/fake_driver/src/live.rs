@@ -114,7 +114,7 @@ extern "C" fn report() {
     let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
 }
 
-/// How many things of a kind are alive (`NAMES`, in that order); -1 of no such kind, and the sum of all for -1.
+/// How many things of a kind are alive, by its place in `NAMES`; of all kinds for -1. Returns -1 of no such kind.
 #[unsafe(no_mangle)]
 extern "C" fn fake_driver_live(kind: c_int) -> i64 {
     if kind == -1 {
@@ -124,4 +124,20 @@ extern "C" fn fake_driver_live(kind: c_int) -> i64 {
     LIVE[..MORTAL]
         .get(kind)
         .map_or(-1, |count| count.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, born, died, fake_driver_live};
+
+    #[test]
+    fn what_is_alive_is_counted_by_kind_and_in_all() {
+        born(Kind::Session);
+        born(Kind::Session);
+        born(Kind::Context);
+        died(Kind::Session);
+        assert_eq!(fake_driver_live(Kind::Session as i32), 1);
+        assert_eq!(fake_driver_live(-1), 2);
+        assert_eq!(fake_driver_live(Kind::Launch as i32), -1);
+    }
 }
