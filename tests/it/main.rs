@@ -13,6 +13,7 @@ mod cli;
 mod corpus;
 mod disk;
 mod fake_driver;
+mod gpu;
 mod media;
 mod partial;
 mod plan;
