@@ -226,7 +226,8 @@ fn every_preset_gives_what_it_promises_beside_a_gpu() {
     }
 }
 
-/// Two hundred jobs in one process, with a fault now and then: one context at a time, and nothing left.
+/// Two hundred jobs in one process, four at once, with a fault now and then: one context, but for the one that is new
+/// while a broken one goes, and nothing left.
 #[test]
 fn two_hundred_jobs_leave_nothing_behind() {
     const JOBS: usize = 200;
@@ -248,7 +249,7 @@ fn two_hundred_jobs_leave_nothing_behind() {
     std::fs::create_dir(&outputs).unwrap();
     let run = driver
         .command(env!("CARGO_BIN_EXE_kadr"))
-        .args(["convert", "--json", "--out-dir"])
+        .args(["convert", "--json", "--jobs", "4", "--out-dir"])
         .arg(&outputs)
         .args(&inputs)
         .output()
@@ -262,8 +263,9 @@ fn two_hundred_jobs_leave_nothing_behind() {
         .collect();
     assert_eq!(reports.len(), JOBS);
     assert!(reports.iter().all(|report| report["frames"] == 10));
+    // A fault strikes a neighbour in the same context too.
     let fallbacks: usize = reports.iter().map(|report| causes(report).len()).sum();
-    assert_eq!(fallbacks, 2);
-    assert_eq!(driver.count("/peak/contexts"), 1);
+    assert!((2..=8).contains(&fallbacks), "{fallbacks}");
+    assert!(driver.count("/peak/contexts") <= 2);
     driver.assert_nothing_left();
 }
