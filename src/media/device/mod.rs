@@ -1,6 +1,8 @@
 //! What this machine can do. The CPU always can; GPUs are added here, each capability proven by opening it.
 
 pub mod diagnosis;
+pub mod installed;
+pub mod nvml;
 
 pub use self::diagnosis::Cause;
 
@@ -166,4 +168,24 @@ pub struct Fault {
     pub cause: Option<Cause>,
     /// libav's last word.
     pub said: String,
+}
+
+impl Fault {
+    /// One sentence: what is wrong.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self.cause {
+            Some(cause) => cause.sentence(),
+            None => format!("it failed for an unknown reason ({})", self.said),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self.cause {
+            Some(cause) => cause.hint(),
+            None => "`kadr doctor` tries each part of each GPU".to_owned(),
+        }
+    }
 }

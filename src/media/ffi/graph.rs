@@ -46,6 +46,13 @@ pub(crate) struct Graph {
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Graph {}
 
+/// Whether this FFmpeg has a filter of this name.
+pub(crate) fn has_filter(name: &str) -> bool {
+    let name = c_string(name);
+    // SAFETY: a terminated name; returns a static filter or null.
+    !unsafe { ffi::avfilter_get_by_name(name.as_ptr()) }.is_null()
+}
+
 impl Graph {
     pub(crate) fn video(source: &Source<'_>, chain: &str, threads: u32) -> Result<Self, AvError> {
         Self::build(("buffer", &source.text()), "buffersink", chain, threads)
