@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::media::{Caps, Limits};
+use crate::media::{Choice, Limits, Machine};
 use crate::store::QueueLimits;
 use crate::telegram;
 use crate::worker;
@@ -37,9 +39,12 @@ pub struct Settings {
     /// Folder for bot.log and error.log
     #[arg(long, env = "KADR_LOG_DIR", value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
-    /// Conversions at once
-    #[arg(long, env = "KADR_JOBS", value_name = "N")]
-    pub jobs: Option<usize>,
+    /// Conversions at once, or `auto`: as many as keep the devices busy
+    #[arg(long, env = "KADR_JOBS", value_name = "N|auto")]
+    pub jobs: Option<Jobs>,
+    /// Devices that may convert: auto, cpu, cuda or cuda:N
+    #[arg(long, env = "KADR_DEVICE", value_name = "DEVICE")]
+    pub device: Option<String>,
     /// A conversion that takes longer is given up, seconds
     #[arg(long, env = "CONVERSION_TIMEOUT", value_name = "SECONDS")]
     pub conversion_timeout_s: Option<u64>,
@@ -61,6 +66,41 @@ pub struct Settings {
     /// Running jobs get so long to end at shutdown, seconds
     #[arg(long, env = "KADR_GRACE", value_name = "SECONDS")]
     pub grace_s: Option<u64>,
+}
+
+/// How many conversions run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub enum Jobs {
+    /// As many as keep the devices busy.
+    Auto,
+    /// So many.
+    Number(usize),
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let number = text
+            .parse()
+            .map_err(|_| format!("jobs is `{text}` (allowed 1 to 64, or auto)"))?;
+        Ok(Self::Number(number))
+    }
+}
+
+impl TryFrom<toml::Value> for Jobs {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::String(text) => text.parse(),
+            other => other.to_string().parse(),
+        }
+    }
 }
 
 /// A setting that cannot be used.
@@ -117,7 +157,11 @@ impl Config {
                 "use `sqlite:PATH`",
             ));
         };
-        let jobs_max = given.jobs.or(file.jobs).unwrap_or(3);
+        let machine = machine(given.device.or(file.device).as_deref())?;
+        let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
+            Jobs::Auto => machine.jobs_at_once(),
+            Jobs::Number(number) => number,
+        };
         if !(1..=64).contains(&jobs_max) {
             return Err(wrong(
                 format!("jobs is {jobs_max} (allowed 1 to 64)"),
@@ -151,7 +195,7 @@ impl Config {
                     pixels_max: pixels_max.unwrap_or(limits.pixels_max),
                     ..limits
                 },
-                caps: Caps::detect(),
+                machine: Arc::new(machine),
                 running_per_user_max: 1,
                 attempts_max: 5,
                 grace: Duration::from_secs(given.grace_s.or(file.grace_s).unwrap_or(25)),
@@ -215,6 +259,7 @@ impl fmt::Display for Config {
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
         writeln!(f, "jobs = {}", worker.jobs_max)?;
+        writeln!(f, "device = \"{}\"", worker.machine.choice())?;
         writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;
         writeln!(f, "queue_per_user = {}", queue.per_user_max)?;
         writeln!(f, "queue_total = {}", queue.total_max)?;
@@ -222,6 +267,22 @@ impl fmt::Display for Config {
         writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
         writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
         write!(f, "grace_s = {}", worker.grace.as_secs())
+    }
+}
+
+/// Proves the devices that may work; where a GPU must, it has to be there.
+fn machine(device: Option<&str>) -> Result<Machine, ConfigError> {
+    let choice: Choice = device
+        .unwrap_or("auto")
+        .parse()
+        .map_err(|what: String| wrong(what, "`auto` uses a GPU where one serves"))?;
+    let machine = Machine::new(choice);
+    match machine.lacking() {
+        None => Ok(machine),
+        Some(fault) => Err(wrong(
+            format!("device {choice} cannot be used: {}", fault.sentence()),
+            fault.hint(),
+        )),
     }
 }
 

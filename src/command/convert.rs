@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::recipe::UnknownWord;
-use crate::media::{self, Caps, Control, Limits, MediaError, Preset, Progress, Recipe, Report};
+use crate::media::{self, Caps, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         .changes
         .recipe(args.preset)
         .map_err(|error| UsageError::new(error.to_string(), "see `kadr convert --help`"))?;
-    let caps = caps_of(&args.device)?;
+    let machine = machine_of(&args.device)?;
     let outputs = outputs_of(args)?;
     let limits = Limits {
         pixels_max: args.pixels_max,
@@ -125,7 +125,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     for (input, output) in args.inputs.iter().zip(&outputs) {
         let control = Control::new(args.timeout.map(Duration::from_secs));
         *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
-        match convert_one(input, output, args.json, &recipe, &caps, &limits, &control) {
+        match convert_one(input, output, args.json, &recipe, &machine.caps(), &limits, &control) {
             Ok(report) => print_report(&report, args.json)?,
             Err(error) => {
                 print_failure(input, &error, args.json)?;
@@ -184,17 +184,17 @@ fn convert_one(
     })
 }
 
-/// The devices that a plan may use. This build converts on the CPU, and says so rather than pretending.
-fn caps_of(device: &str) -> Result<Caps, UsageError> {
-    match device {
-        "auto" | "cpu" => Ok(Caps::detect()),
-        other if other == "cuda" || other.starts_with("cuda:") => Err(UsageError::new(
-            format!("device `{other}` cannot be used: this build converts on the CPU only"),
-            "use `--device auto` or `--device cpu`",
-        )),
-        other => Err(UsageError::new(
-            format!("unknown device `{other}` (known: auto, cpu, cuda, cuda:N)"),
-            "use `--device auto`",
+/// The devices that a plan may use.
+fn machine_of(device: &str) -> Result<Machine, UsageError> {
+    let choice: Choice = device
+        .parse()
+        .map_err(|what: String| UsageError::new(what, "use `--device auto`"))?;
+    let machine = Machine::new(choice);
+    match machine.lacking() {
+        None => Ok(machine),
+        Some(fault) => Err(UsageError::new(
+            format!("device {choice} cannot be used: {}", fault.sentence()),
+            fault.hint(),
         )),
     }
 }

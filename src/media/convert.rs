@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::control::Control;
-use super::device::Caps;
+use super::device::diagnosis::diagnose;
+use super::device::{self, Caps, Cause, Seat};
 use super::error::{MediaError, Refusal};
-use super::ffi::Pass;
+use super::ffi::{Device, Pass, log};
 use super::info::MediaInfo;
 use super::limits::Limits;
 use super::plan::{AIM, Plan, Rate, plan};
 use super::preset::{Container, VideoCodec};
 use super::probe::{open_file, probe};
 use super::recipe::Recipe;
-use super::report::Report;
+use super::report::{Fallback, Report};
 use super::sheet;
 use super::transcode::{PassOf, Tally, transcode};
 use super::verify::{Verdict, verify};
@@ -55,29 +56,36 @@ pub fn convert(
     let info = probe(input, limits, control)?;
     let ways = plan(&info, recipe, caps)?;
     let mut last = None;
+    let (mut not_copied, mut fallbacks) = (None, Vec::new());
     for way in ways {
         tracing::info!(plan = %way, "plan");
         control.gauge().restart();
-        let attempt = Attempt {
-            input,
-            output,
-            info: &info,
-            limits,
-            control,
-        };
-        match attempt.run(way) {
+        let rung = way.rung;
+        match on_rung(way, (input, output), &info, limits, control) {
             Ok(done) => {
                 let mut report = report(input, output, &info, done);
-                report
-                    .reasons
-                    .extend(last.iter().map(|error| format!("not copied: {error}")));
+                report.reasons.extend(not_copied);
+                report.fallbacks = fallbacks;
                 report.wall_s = began.elapsed().as_secs_f64();
                 report.cpu_s = cpu_s() - cpu_began_s;
                 return Ok(report);
             }
-            Err(error @ (MediaError::Device { .. } | MediaError::Unfit(_))) => {
-                tracing::warn!(%error, "this way failed, going on the next one");
-                last = Some(error);
+            Err(MediaError::Unfit(why)) => {
+                tracing::warn!(why, "not copied after all");
+                not_copied = Some(format!("not copied: {why}"));
+                last = Some(MediaError::Unfit(why));
+            }
+            Err(MediaError::Device { device, cause, what }) => {
+                let fallback = Fallback {
+                    device: rung.to_string(),
+                    gpu: rung.gpu().unwrap_or_default(),
+                    cause: cause.map_or("unknown", Cause::name).to_owned(),
+                    said: what.clone(),
+                };
+                tracing::warn!(rung = ?rung, cause = fallback.cause, said = fallback.said, "falling back");
+                device::count(&fallback);
+                fallbacks.push(fallback);
+                last = Some(MediaError::Device { device, cause, what });
             }
             Err(error) => return Err(error),
         }
@@ -88,11 +96,54 @@ pub fn convert(
     }))
 }
 
+/// One way, with a seat on its GPU where one takes part. What fails there is the device's fault until the next way shows
+/// that it was the file's.
+fn on_rung(
+    way: Plan,
+    (input, output): (&Path, &Path),
+    info: &MediaInfo,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Done, MediaError> {
+    let seat = way.rung.gpu().map(|gpu| device::take(gpu, control)).transpose()?;
+    let mark = log::mark();
+    let name = way.rung.to_string();
+    let attempt = Attempt {
+        input,
+        output,
+        info,
+        device: seat.as_ref().map(Seat::device),
+        limits,
+        control,
+    };
+    let outcome = attempt.run(way);
+    let Some(seat) = seat else { return outcome };
+    outcome.map_err(|error| {
+        let what = match error {
+            MediaError::Engine { doing, what } => format!("{doing}: {what}"),
+            MediaError::Unverified(what) => what,
+            MediaError::Refused(Refusal::Damaged { .. }) => error.to_string(),
+            other => return other,
+        };
+        let cause = diagnose(&log::since(mark));
+        // What a card cannot do leaves its context whole; after anything else nobody knows.
+        if !cause.is_some_and(Cause::lasts) {
+            seat.retire();
+        }
+        MediaError::Device {
+            device: name,
+            cause,
+            what,
+        }
+    })
+}
+
 /// One way of one file, as often as its size needs.
 struct Attempt<'a> {
     input: &'a Path,
     output: &'a Path,
     info: &'a MediaInfo,
+    device: Option<&'a Device>,
     limits: &'a Limits,
     control: &'a Control,
 }
@@ -214,6 +265,7 @@ impl Attempt<'_> {
             self.info,
             (self.open()?, writer),
             Some(pass),
+            self.device,
             self.limits,
             self.control,
         )
@@ -231,7 +283,15 @@ impl Attempt<'_> {
             pass: Pass::Second,
             statistics,
         });
-        let tally = transcode(way, self.info, (self.open()?, writer), pass, self.limits, self.control)?;
+        let tally = transcode(
+            way,
+            self.info,
+            (self.open()?, writer),
+            pass,
+            self.device,
+            self.limits,
+            self.control,
+        )?;
         let verdict = verify(part.path(), way, self.info, &tally, self.limits, self.control)?;
         self.control.check()?;
         Ok((part, tally, verdict))
@@ -316,6 +376,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
             .collect(),
         reasons: way.reasons,
         attempts,
+        fallbacks: Vec::new(),
         frames: verdict.frames,
         duration_s,
         width: verdict.width,

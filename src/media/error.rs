@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::device::Cause;
+
 /// Why a conversion did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -22,6 +24,8 @@ pub enum MediaError {
     Device {
         /// The device, as in `cuda:0`.
         device: String,
+        /// What is behind it, where libav's lines say.
+        cause: Option<Cause>,
         /// What it said.
         what: String,
     },

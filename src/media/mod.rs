@@ -37,7 +37,7 @@ mod verify;
 
 pub use self::control::{Control, Gauge, Progress};
 pub use self::convert::convert;
-pub use self::device::Caps;
+pub use self::device::{Caps, Choice, Machine};
 pub use self::error::{MediaError, Refusal};
 pub use self::info::MediaInfo;
 pub use self::limits::Limits;

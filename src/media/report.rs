@@ -59,6 +59,19 @@ pub enum Warning {
     ToneMapped,
 }
 
+/// A way of the plan that failed on a device, so that the next one was taken from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Fallback {
+    /// Where it was tried, as in `cuda:0` or `hybrid:0`.
+    pub device: String,
+    /// Its CUDA ordinal.
+    pub gpu: u32,
+    /// The name of the cause, `unknown` where none is known.
+    pub cause: String,
+    /// What the engine said.
+    pub said: String,
+}
+
 /// The account of one conversion. Serialises to the last line of `kadr convert --json`.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Report {
@@ -78,6 +91,9 @@ pub struct Report {
     pub reasons: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// Ways that failed on a device before this one.
+    #[serde(default)]
+    pub fallbacks: Vec<Fallback>,
     /// Times that it was encoded until its size was right; 1 where none was asked for.
     #[serde(default)]
     pub attempts: u32,

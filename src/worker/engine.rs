@@ -53,10 +53,13 @@ fn convert_with_thumbnail(
         &scratch.source,
         &scratch.output,
         &preset.into(),
-        &options.caps,
+        &options.machine.caps(),
         &options.limits,
         control,
     )?;
+    for fallback in &report.fallbacks {
+        options.machine.doubt(fallback.gpu);
+    }
     if report.width > 0
         && let Err(error) = thumbnail(&scratch.output, &scratch.thumbnail, control)
     {

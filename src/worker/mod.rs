@@ -30,7 +30,7 @@ use tracing::Instrument;
 use self::teller::Stand;
 use crate::courier::{Courier, Notice};
 use crate::job::{Job, JobId, Reason};
-use crate::media::{Caps, Limits};
+use crate::media::{Limits, Machine};
 use crate::store::{ClaimLimits, Store, StoreError};
 use crate::workdir::Workdir;
 
@@ -47,8 +47,8 @@ pub struct Options {
     pub time_limit: Duration,
     /// What inputs are held to.
     pub limits: Limits,
-    /// Which devices there are.
-    pub caps: Caps,
+    /// The devices.
+    pub machine: Arc<Machine>,
     /// Running jobs of one user.
     pub running_per_user_max: u32,
     /// Claims of one job before a passing fault counts as lasting.

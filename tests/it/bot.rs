@@ -90,7 +90,7 @@ async fn a_duplicate_request_is_recognised_and_not_run_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_most_one_job_a_user_and_so_many_in_all_run_at_once() {
     let mut bot = Bot::start_with(Settings {
-        jobs: Some(2),
+        jobs: Some(kadr::config::Jobs::Number(2)),
         ..Settings::default()
     })
     .await;

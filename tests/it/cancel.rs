@@ -16,7 +16,7 @@ const STALL: Fault = Fault::Stall(60_000);
 /// A bot with one slot.
 async fn narrow() -> Bot {
     Bot::start_with(Settings {
-        jobs: Some(1),
+        jobs: Some(kadr::config::Jobs::Number(1)),
         ..Settings::default()
     })
     .await

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kadr::courier::CourierError;
 use kadr::job::{Job, JobId, Phase, Status, UserId};
-use kadr::media::{Caps, Limits};
+use kadr::media::{Choice, Limits, Machine};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{CancelAnswer, Enqueued, Store, StoreError};
 use kadr::workdir::Workdir;
@@ -38,7 +38,7 @@ fn options() -> Options {
         jobs_max: 1,
         time_limit: WAIT,
         limits: Limits::default(),
-        caps: Caps::default(),
+        machine: Arc::new(Machine::new(Choice::Cpu)),
         running_per_user_max: 1,
         attempts_max: 3,
         grace: Duration::ZERO,

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Wanted;
 use super::gpu;
 use super::ladder::{self, Ladder};
 use crate::media::device::installed::{Ffmpeg, LIBRARIES};
 use crate::media::device::nvml::Facts;
 use crate::media::device::{Cause, Fault};
 use crate::media::plan::Rung;
-use crate::media::{Caps, Preset};
+use crate::media::{Caps, Choice, Preset};
 
 /// The parts that decide what kadr can do; `--json` has all of it.
 const TOLD: [&str; 12] = [
@@ -34,7 +33,7 @@ const TOLD: [&str; 12] = [
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// What must serve.
-    pub wanted: Wanted,
+    pub wanted: Choice,
     /// Versions of the FFmpeg libraries that kadr was built with.
     pub built_with: String,
     /// The FFmpeg that runs.
@@ -159,7 +158,7 @@ pub struct Examination {
 pub fn examine(inputs: &Inputs) -> Examination {
     let mut findings = ffmpeg(&inputs.ffmpeg, &inputs.built_with);
     findings.push(software(inputs));
-    if inputs.wanted != Wanted::Cpu {
+    if inputs.wanted != Choice::Cpu {
         findings.extend(ffmpeg_on_gpus(inputs));
         findings.extend(libraries(inputs));
         findings.push(nodes(inputs));
@@ -180,8 +179,8 @@ impl Inputs {
     /// How bad it is that something of a GPU does not work.
     pub(super) fn lacking(&self) -> Mark {
         match self.wanted {
-            Wanted::Cuda(_) => Mark::Bad,
-            Wanted::Auto | Wanted::Cpu => Mark::Warn,
+            Choice::Cuda(_) => Mark::Bad,
+            Choice::Auto | Choice::Cpu => Mark::Warn,
         }
     }
 
@@ -468,21 +467,21 @@ fn verdict(inputs: &Inputs, ladders: &[Ladder]) -> Verdict {
     let best = rungs.first().copied().unwrap_or(Rung::Cpu);
     let fault = gpu::why_not(&inputs.caps, best);
     let because = fault.map_or_else(String::new, |fault| format!(": {}", fault.sentence()));
-    let on_gpu = gpu::of(best).is_some();
+    let on_gpu = best.gpu().is_some();
     let found = match best {
         Rung::Cuda { gpu } => format!("GPU {gpu} decodes, filters and encodes; the CPU stands by"),
         Rung::Upload { gpu } => format!("GPU {gpu} encodes, the CPU decodes{because}"),
         Rung::Hybrid { gpu } => format!("GPU {gpu} decodes and scales, the CPU encodes{because}"),
-        Rung::Cpu | Rung::None if inputs.wanted == Wanted::Cpu => "CPU only, as asked".to_owned(),
+        Rung::Cpu | Rung::None if inputs.wanted == Choice::Cpu => "CPU only, as asked".to_owned(),
         Rung::Cpu | Rung::None if because.is_empty() => "CPU only: no GPU was found".to_owned(),
         Rung::Cpu | Rung::None => format!("CPU only{because}"),
     };
     let asked_for = match inputs.wanted {
-        Wanted::Auto | Wanted::Cpu => true,
-        Wanted::Cuda(None) => on_gpu,
-        Wanted::Cuda(Some(index)) => rungs.iter().any(|&rung| gpu::of(rung) == Some(index)),
+        Choice::Auto | Choice::Cpu => true,
+        Choice::Cuda(None) => on_gpu,
+        Choice::Cuda(Some(index)) => rungs.iter().any(|&rung| rung.gpu() == Some(index)),
     };
-    let is_best = matches!(best, Rung::Cuda { .. }) || inputs.wanted == Wanted::Cpu;
+    let is_best = matches!(best, Rung::Cuda { .. }) || inputs.wanted == Choice::Cpu;
     let cause = fault.and_then(|fault: &Fault| fault.cause);
     Verdict {
         mark: match (asked_for, is_best) {

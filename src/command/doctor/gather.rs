@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::Wanted;
 use super::examine::{ApiAnswer, Environment, Inputs};
 use crate::config::{API_URL, Config, ConfigError, Settings};
-use crate::media::Caps;
 use crate::media::device::installed::{self, Ffmpeg};
 use crate::media::device::nvml;
+use crate::media::{Choice, Machine};
 
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
 const NODES: [&str; 3] = ["/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm"];
@@ -43,13 +42,8 @@ pub(super) fn api_url(
 }
 
 /// Looks at the machine. Devices that are not wanted are not touched.
-pub(super) fn inputs(wanted: Wanted, api_url: Option<&str>) -> Result<Inputs> {
-    let gpus = wanted != Wanted::Cpu;
-    let mut caps = Caps::detect();
-    if !gpus {
-        caps.gpus.clear();
-        caps.no_gpu = None;
-    }
+pub(super) fn inputs(wanted: Choice, api_url: Option<&str>) -> Result<Inputs> {
+    let gpus = wanted != Choice::Cpu;
     Ok(Inputs {
         wanted,
         built_with: env!("KADR_BUILT_WITH").to_owned(),
@@ -62,7 +56,7 @@ pub(super) fn inputs(wanted: Wanted, api_url: Option<&str>) -> Result<Inputs> {
         } else {
             Err("not asked".to_owned())
         },
-        caps,
+        caps: Machine::new(wanted).caps(),
         api: api_url.map(ask).transpose()?,
     })
 }

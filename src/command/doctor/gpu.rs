@@ -33,17 +33,9 @@ pub(super) fn hint(cause: Cause, release: Option<&str>) -> String {
     }
 }
 
-/// The GPU of a rung.
-pub(super) fn of(rung: Rung) -> Option<u32> {
-    match rung {
-        Rung::Cuda { gpu } | Rung::Upload { gpu } | Rung::Hybrid { gpu } => Some(gpu),
-        Rung::None | Rung::Cpu => None,
-    }
-}
-
 /// Why an everyday film goes this way and no better one.
 pub(super) fn why_not(caps: &Caps, best: Rung) -> Option<&Fault> {
-    let gpu = match of(best) {
+    let gpu = match best.gpu() {
         Some(index) => caps.gpus.iter().find(|gpu| gpu.index == index)?,
         None => match caps.gpus.first() {
             Some(gpu) => gpu,
@@ -110,18 +102,19 @@ fn of_gpu(inputs: &Inputs, gpu: &Gpu) -> Vec<Finding> {
 }
 
 fn what_it_is(inputs: &Inputs, gpu: &Gpu) -> Finding {
-    let identity = None; // CUDA's ordinal and name are all that a proof knows of a GPU.
+    // A GPU that CUDA did not name is called by its ordinal.
+    let name = Some(gpu.name.as_str()).filter(|name| *name != format!("GPU {}", gpu.index));
     let known = inputs
         .nvml
         .as_ref()
         .ok()
-        .and_then(|facts| facts.find(gpu.index, &gpu.name, identity));
+        .and_then(|facts| facts.find(gpu.index, name, None));
     let Some((facts, matched)) = known else {
         return Finding::new(Mark::Ok, "name", &gpu.name);
     };
-    let mut found = format!("{}{}", gpu.name, facts_words(facts));
+    let mut found = format!("{}{}", facts.name, facts_words(facts));
     if matched == Matched::Index {
-        found.push_str("; told apart from its twins by number alone");
+        found.push_str("; NVML's entry was found by number alone");
     }
     if facts.mig == Some(true) {
         return Finding::new(Mark::Warn, "name", found + "; divided into instances (MIG)")

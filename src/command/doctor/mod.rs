@@ -16,12 +16,12 @@ pub mod ladder;
 pub mod render;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::Result;
 
 pub use self::examine::{Examination, Inputs, examine};
 use super::{Exit, UsageError, print_line};
+use crate::media::Choice;
 
 /// Arguments of `kadr doctor`
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
     json: bool,
     /// What must serve: auto, cpu, cuda or cuda:N; with cuda the exit code is 1 where no GPU does
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: Wanted,
+    device: Choice,
     /// Ask the Bot API for an answer even where no bot is configured
     #[arg(long)]
     online: bool,
@@ -41,35 +41,6 @@ pub struct Args {
     /// Configuration file; `kadr.toml` in this folder is read where there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-/// Which devices must serve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wanted {
-    /// GPUs where they do, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU alone; no GPU is looked for.
-    Cpu,
-    /// A GPU; one of them, by its CUDA ordinal, where it is said.
-    Cuda(Option<u32>),
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(None)),
-            _ => match number(text) {
-                Some(number) => Ok(Self::Cuda(Some(number))),
-                None => Err("known are auto, cpu, cuda and cuda:N".to_owned()),
-            },
-        }
-    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit> {

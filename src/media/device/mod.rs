@@ -1,11 +1,31 @@
-//! What this machine can do. The CPU always can; GPUs are added here, each capability proven by opening it.
+//! What this machine can do: the CPU always, GPUs as far as each capability was proven by opening it.
+//!
+//! ```text
+//! fleet      one context a GPU for the whole process, its seats, and when what was proven is doubted
+//! prove      decode, filter, encode: each tried once
+//! open       NVENC, with as much as the card takes
+//! nvenc      what it is asked for          (pure)
+//! diagnosis  libav's lines -> the cause    (pure)
+//! nvml       what NVIDIA's management library tells: names, memory, load
+//! installed  what of FFmpeg and the driver is there by name
+//! ```
+//!
+//! [`plan`](super::plan::plan) sees a [`Caps`] alone; contexts never leave this module but on a [`Seat`].
 
 pub mod diagnosis;
+mod fleet;
 pub mod installed;
+pub(in crate::media) mod nvenc;
 pub mod nvml;
+pub(in crate::media) mod open;
+mod prove;
+
+use std::fmt;
+use std::str::FromStr;
 
 pub use self::diagnosis::Cause;
-
+pub use self::fleet::{Machine, fallbacks};
+pub(in crate::media) use self::fleet::{Seat, count, take};
 use super::ffi;
 use super::preset::{AudioCodec, VideoCodec};
 
@@ -21,9 +41,15 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// This machine.
+    /// This machine, GPUs included: proves them, which takes about a second each where there are any.
     #[must_use]
     pub fn detect() -> Self {
+        Machine::new(Choice::Auto).caps()
+    }
+
+    /// This machine without GPUs.
+    #[must_use]
+    pub fn without_gpus() -> Self {
         ffi::init();
         let has = |codec| ffi::has_encoder(software_encoder(codec));
         Self {
@@ -36,6 +62,46 @@ impl Caps {
                 vp9: has(VideoCodec::Vp9),
                 opus: ffi::has_encoder(audio_encoder(AudioCodec::Opus)),
             },
+        }
+    }
+}
+
+/// Which devices may work, as people write it: `auto`, `cpu`, `cuda`, `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// GPUs where they serve, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU alone.
+    Cpu,
+    /// GPUs must serve; one of them, by its CUDA ordinal, where it is said.
+    Cuda(Option<u32>),
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => write!(f, "auto"),
+            Self::Cpu => write!(f, "cpu"),
+            Self::Cuda(None) => write!(f, "cuda"),
+            Self::Cuda(Some(gpu)) => write!(f, "cuda:{gpu}"),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(None)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(|number| Self::Cuda(Some(number)))
+                .ok_or_else(|| format!("device is `{text}` (allowed: auto, cpu, cuda, cuda:N)")),
         }
     }
 }
@@ -130,6 +196,26 @@ impl Gpu {
         self.decode
             .iter()
             .any(|one| one.codec == codec && one.bits == bits && one.outcome.is_ok())
+    }
+
+    /// All that it was tried with and does not do.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        let decode = self.decode.iter().filter_map(|one| one.outcome.as_ref().err());
+        let encode = self.encode.iter().filter_map(|(_, outcome)| outcome.as_ref().err());
+        decode.chain(self.filter.as_ref().err()).chain(encode)
+    }
+
+    /// The same GPU with nothing that works.
+    fn failing(&self, fault: &Fault) -> Self {
+        let mut gpu = self.clone();
+        gpu.filter = Err(fault.clone());
+        for one in &mut gpu.decode {
+            one.outcome = Err(fault.clone());
+        }
+        for (_, outcome) in &mut gpu.encode {
+            *outcome = Err(fault.clone());
+        }
+        gpu
     }
 
     /// Whether NVENC writes this codec.

@@ -72,16 +72,16 @@ pub struct Engines {
 pub enum Matched {
     /// By its place on the bus, or its UUID: certain.
     Identity,
-    /// It is the only one of its name: certain.
+    /// It is the only one, or the only one of its name: certain.
     Name,
-    /// By number among several of that name: right where CUDA numbers by the bus (`CUDA_DEVICE_ORDER=PCI_BUS_ID`).
+    /// By number among several: right where CUDA numbers by the bus (`CUDA_DEVICE_ORDER=PCI_BUS_ID`).
     Index,
 }
 
 impl Facts {
-    /// The GPU that CUDA calls `index` and `name`. `identity` is its UUID or bus id where CUDA told one.
+    /// The GPU that CUDA calls `index`. `name` and `identity` (its UUID or bus id) are what CUDA told of it, where it did.
     #[must_use]
-    pub fn find(&self, index: u32, name: &str, identity: Option<&str>) -> Option<(&GpuFacts, Matched)> {
+    pub fn find(&self, index: u32, name: Option<&str>, identity: Option<&str>) -> Option<(&GpuFacts, Matched)> {
         let is_same = |gpu: &&GpuFacts| {
             identity.is_some_and(|identity| {
                 gpu.uuid.as_deref() == Some(identity) || gpu.pci_bus_id.as_deref().map(bus_id) == Some(bus_id(identity))
@@ -90,13 +90,14 @@ impl Facts {
         if let Some(gpu) = self.gpus.iter().find(is_same) {
             return Some((gpu, Matched::Identity));
         }
-        let mut named = self.gpus.iter().filter(|gpu| gpu.name == name);
-        match (named.next(), named.next()) {
+        let fits = |gpu: &&GpuFacts| name.is_none_or(|name| gpu.name == name);
+        let mut fitting = self.gpus.iter().filter(fits);
+        match (fitting.next(), fitting.next()) {
             (Some(only), None) => Some((only, Matched::Name)),
             _ => self
                 .gpus
                 .iter()
-                .find(|gpu| gpu.index == index && gpu.name == name)
+                .find(|gpu| gpu.index == index && fits(gpu))
                 .map(|gpu| (gpu, Matched::Index)),
         }
     }
@@ -238,18 +239,16 @@ mod tests {
             ..Facts::default()
         };
         let found = |index, name, identity| {
-            facts
-                .find(index, name, identity)
-                .map(|(gpu, matched)| (gpu.index, matched))
+            let found = facts.find(index, name, identity);
+            found.map(|(gpu, matched)| (gpu.index, matched))
         };
-        assert_eq!(
-            found(0, "NVIDIA L4", Some("0000:0a:00.0")),
-            Some((1, Matched::Identity))
-        );
-        assert_eq!(found(0, "NVIDIA L4", Some("GPU-1")), Some((1, Matched::Identity)));
-        assert_eq!(found(0, "NVIDIA T4", None), Some((2, Matched::Name)));
-        assert_eq!(found(1, "NVIDIA L4", None), Some((1, Matched::Index)));
-        assert_eq!(found(2, "NVIDIA L4", None), None);
+        let l4 = Some("NVIDIA L4");
+        assert_eq!(found(0, l4, Some("0000:0a:00.0")), Some((1, Matched::Identity)));
+        assert_eq!(found(0, l4, Some("GPU-1")), Some((1, Matched::Identity)));
+        assert_eq!(found(0, Some("NVIDIA T4"), None), Some((2, Matched::Name)));
+        assert_eq!(found(1, l4, None), Some((1, Matched::Index)));
+        assert_eq!(found(2, None, None), Some((2, Matched::Index)));
+        assert_eq!(found(2, l4, None), None);
     }
 
     #[test]

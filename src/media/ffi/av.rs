@@ -17,6 +17,7 @@ impl AvError {
     pub(crate) const EOF: Self = Self(ffi::AVERROR_EOF);
     pub(crate) const AGAIN: Self = Self(-(libc_eagain()));
     pub(crate) const NO_MEMORY: Self = Self(-12);
+    pub(crate) const NOT_SUPPORTED: Self = Self(-95);
     pub(crate) const EXIT: Self = Self(ffi::AVERROR_EXIT);
 }
 
@@ -64,11 +65,15 @@ impl Options {
     pub(super) fn new(pairs: &[(&str, String)]) -> Self {
         let mut options = Self(ptr::null_mut());
         for (key, value) in pairs {
-            let (key, value) = (c_string(key), c_string(value));
-            // SAFETY: both strings live through the call, which copies them.
-            unsafe { ffi::av_dict_set(&raw mut options.0, key.as_ptr(), value.as_ptr(), 0) };
+            options.set(key, value);
         }
         options
+    }
+
+    pub(super) fn set(&mut self, key: &str, value: &str) {
+        let (key, value) = (c_string(key), c_string(value));
+        // SAFETY: both strings live through the call, which copies them.
+        unsafe { ffi::av_dict_set(&raw mut self.0, key.as_ptr(), value.as_ptr(), 0) };
     }
 
     /// The name of an option that the call did not know: a mistyped limit must not pass in silence.
@@ -87,15 +92,14 @@ impl Drop for Options {
     }
 }
 
-/// Sets libav's process-wide limit and silences its log; idempotent. libav's lines carry file names and metadata of
-/// strangers, so none is printed: errors travel by return code.
+/// Sets libav's process-wide limit and takes its log away from stderr; idempotent. libav's lines carry file names and
+/// metadata of strangers, so none is printed: errors travel by return code.
 pub(crate) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: called once, before any other use of libav by this process.
         unsafe { ffi::av_max_alloc(ALLOC_BYTES_MAX) };
-        // SAFETY: as above; the level is a plain global.
-        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+        super::log::listen();
         hush_svt();
     });
 }

@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_next::ffi;
 
 use super::av::{AvError, Options, c_string, check, text_of};
+use super::cuda::{Device, prefer_surfaces};
 use super::data::{Frame, FrameShape, Packet, StreamParams};
 use super::input::{DECODERS, codec_options};
 use crate::media::info::Rational;
@@ -37,6 +38,13 @@ impl Drop for Context {
     }
 }
 
+/// The decoder that works on GPUs alone; in memory AV1 is another's.
+const ON_GPUS_ONLY: &str = "av1";
+
+/// Surfaces that may be on their way to the encoder, beyond those that the stream itself refers to: two queues, the frame
+/// in each stage, and the two that a deinterlacer holds.
+const SURFACES_AHEAD: i32 = 10;
+
 /// Packets in, frames out.
 pub(crate) struct Decoder {
     context: Context,
@@ -62,14 +70,46 @@ impl Decoder {
         } else {
             named
         };
+        Self::finish(codec, params, codec_options(limits, threads), None)
+    }
+
+    /// Opens the decoder of a stream on a GPU. Where NVDEC refuses the stream, frames come out in memory, or an error for
+    /// AV1, whose decoder works on GPUs alone.
+    pub(crate) fn open_on(device: &Device, params: &StreamParams, limits: &Limits) -> Result<Self, AvError> {
+        // SAFETY: valid parameters.
+        let id = unsafe { params.raw.as_ref() }.codec_id;
+        let codec = if id == ffi::AVCodecID::AV_CODEC_ID_AV1 {
+            // SAFETY: a constant name; returns a static codec or null.
+            unsafe { ffi::avcodec_find_decoder_by_name(c"av1".as_ptr()) }
+        } else {
+            // SAFETY: returns a static codec or null.
+            unsafe { ffi::avcodec_find_decoder(id) }
+        };
+        // Threads would only add surfaces, of which NVDEC has 32.
+        let mut options = codec_options(limits, 1);
+        options.set("codec_whitelist", &format!("{DECODERS},{ON_GPUS_ONLY}"));
+        Self::finish(codec, params, options, Some(device))
+    }
+
+    fn finish(
+        codec: *const ffi::AVCodec,
+        params: &StreamParams,
+        mut options: Options,
+        device: Option<&Device>,
+    ) -> Result<Self, AvError> {
         if codec.is_null() {
             return Err(AvError(ffi::AVERROR_DECODER_NOT_FOUND));
         }
         let mut context = Context::new(codec)?;
         // SAFETY: both valid.
         check(unsafe { ffi::avcodec_parameters_to_context(context.0.as_ptr(), params.raw.as_ptr()) })?;
-        context.raw_mut().pkt_timebase = params.time_base.into();
-        let mut options = codec_options(limits, threads);
+        let raw = context.raw_mut();
+        raw.pkt_timebase = params.time_base.into();
+        if let Some(device) = device {
+            raw.hw_device_ctx = device.reference()?;
+            raw.get_format = Some(prefer_surfaces);
+            raw.extra_hw_frames = SURFACES_AHEAD;
+        }
         // SAFETY: valid context, static codec, our dictionary.
         check(unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &raw mut options.0) })?;
         if options.leftover().is_some() {
@@ -133,24 +173,48 @@ pub(crate) fn has_encoder(name: &str) -> bool {
     !unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) }.is_null()
 }
 
+/// Whether an encoder's own table knows this option and takes this value, without opening anything.
+pub(crate) fn takes_option(encoder: &str, option: &str, value: &str) -> bool {
+    let (encoder, option, value) = (c_string(encoder), c_string(option), c_string(value));
+    // SAFETY: a terminated name; returns a static codec or null.
+    let codec = unsafe { ffi::avcodec_find_encoder_by_name(encoder.as_ptr()) };
+    if codec.is_null() {
+        return false;
+    }
+    let Ok(context) = Context::new(codec) else {
+        return false;
+    };
+    // Generic options lie in the context, an encoder's own in what is private to it.
+    let flags = ffi::AV_OPT_SEARCH_CHILDREN as i32;
+    // SAFETY: a context that was allocated for this codec, and terminated strings.
+    unsafe { ffi::av_opt_set(context.0.as_ptr().cast(), option.as_ptr(), value.as_ptr(), flags) >= 0 }
+}
+
 /// Frames in, packets out.
 pub(crate) struct Encoder {
     context: Context,
 }
 
 impl Encoder {
+    /// Opens for frames like this one. A frame on a GPU is encoded there, in its context.
     pub(crate) fn open_video(
         target: &VideoTarget,
-        shape: &FrameShape,
+        like: &Frame,
         time_base: Rational,
         full_range: bool,
     ) -> Result<Self, AvError> {
+        let shape = like.shape();
         let (codec, mut context) = Self::allocate(target.codec)?;
         let raw = context.raw_mut();
         raw.width = shape.width;
         raw.height = shape.height;
         // SAFETY: the number came from a frame of libav's own.
         raw.pix_fmt = unsafe { std::mem::transmute::<i32, ffi::AVPixelFormat>(shape.format) };
+        raw.hw_frames_ctx = like.pool_reference()?;
+        if !raw.hw_frames_ctx.is_null() {
+            raw.sw_pix_fmt = raw.pix_fmt;
+            raw.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_CUDA;
+        }
         raw.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
         raw.framerate = target.frame_rate.into();
         raw.gop_size = target.gop as i32;
@@ -172,7 +236,9 @@ impl Encoder {
             raw.color_primaries = std::mem::transmute::<i32, ffi::AVColorPrimaries>(target.primaries);
         }
         let mut pairs = target.options.clone();
-        pairs.push(("threads", target.threads.to_string()));
+        if raw.hw_frames_ctx.is_null() {
+            pairs.push(("threads", target.threads.to_string()));
+        }
         Self::finish(codec, context, time_base, &pairs)
     }
 

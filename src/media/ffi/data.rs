@@ -131,10 +131,17 @@ pub(crate) struct Frame(pub(super) NonNull<ffi::AVFrame>);
 // SAFETY: as for Packet.
 unsafe impl Send for Frame {}
 
+/// Which pool of surfaces: an address that is compared and, while a frame of it lives, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pool(usize);
+
 /// What a filter graph is built for; a change of it means a new graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameShape {
+    /// Of the pixels or samples, wherever they lie.
     pub(crate) format: i32,
+    /// The pool of the GPU that a picture lies in; `None` for one in memory.
+    pub(crate) pool: Option<Pool>,
     pub(crate) width: i32,
     pub(crate) height: i32,
     pub(crate) sar: (i32, i32),
@@ -146,6 +153,17 @@ pub(crate) struct FrameShape {
     pub(crate) matrix: i32,
     pub(crate) transfer: i32,
     pub(crate) primaries: i32,
+}
+
+impl FrameShape {
+    /// Sample aspect ratio, 1:1 where none is said.
+    pub(super) fn square_or_own(&self) -> (i32, i32) {
+        if self.sar.0 > 0 && self.sar.1 > 0 {
+            self.sar
+        } else {
+            (1, 1)
+        }
+    }
 }
 
 impl Frame {
@@ -189,11 +207,37 @@ impl Frame {
         self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
     }
 
+    fn pool(&self) -> Option<Pool> {
+        let frames = self.raw().hw_frames_ctx;
+        // SAFETY: null, or a reference whose data is the pool.
+        (!frames.is_null()).then(|| Pool(unsafe { (*frames).data } as usize))
+    }
+
+    /// A counted reference to the pool for a field of libav's, which frees it with its owner; null for a picture in
+    /// memory.
+    pub(super) fn pool_reference(&self) -> Result<*mut ffi::AVBufferRef, AvError> {
+        let frames = self.raw().hw_frames_ctx;
+        if frames.is_null() {
+            return Ok(frames);
+        }
+        // SAFETY: not null, and valid while self lives.
+        let reference = unsafe { ffi::av_buffer_ref(frames) };
+        if reference.is_null() {
+            return Err(AvError::NO_MEMORY);
+        }
+        Ok(reference)
+    }
+
     pub(crate) fn shape(&self) -> FrameShape {
         let raw = self.raw();
+        let pool = self.pool();
         let native = raw.ch_layout.order == ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE;
         FrameShape {
-            format: raw.format,
+            // SAFETY: a pool says the format of its pictures.
+            format: pool.map_or(raw.format, |Pool(frames)| unsafe {
+                (*(frames as *const ffi::AVHWFramesContext)).sw_format as i32
+            }),
+            pool,
             width: raw.width,
             height: raw.height,
             sar: (raw.sample_aspect_ratio.num, raw.sample_aspect_ratio.den),

@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_next::ffi;
 
 use super::av::{AvError, c_string, check};
+use super::cuda::Device;
 use super::data::{Frame, FrameShape};
 use crate::media::info::Rational;
 
@@ -19,11 +20,7 @@ impl Source<'_> {
     fn text(&self) -> String {
         let Rational { num, den } = self.time_base;
         let shape = self.shape;
-        let (sar_num, sar_den) = if shape.sar.0 > 0 && shape.sar.1 > 0 {
-            shape.sar
-        } else {
-            (1, 1)
-        };
+        let (sar_num, sar_den) = shape.square_or_own();
         let rate = if self.frame_rate.num > 0 && self.frame_rate.den > 0 {
             format!(":frame_rate={}/{}", self.frame_rate.num, self.frame_rate.den)
         } else {
@@ -55,7 +52,62 @@ pub(crate) fn has_filter(name: &str) -> bool {
 
 impl Graph {
     pub(crate) fn video(source: &Source<'_>, chain: &str, threads: u32) -> Result<Self, AvError> {
-        Self::build(("buffer", &source.text()), "buffersink", chain, threads)
+        let mut graph = Self::allocate(threads)?;
+        graph.source = graph.add("buffer", "in", &source.text())?;
+        graph.finish("buffersink", chain, None)
+    }
+
+    /// A graph whose frames lie on a GPU, before the first filter or after the last. `like` is one of those that come.
+    pub(crate) fn video_on(
+        device: &Device,
+        like: &Frame,
+        source: &Source<'_>,
+        chain: &str,
+        threads: u32,
+    ) -> Result<Self, AvError> {
+        let mut graph = Self::allocate(threads)?;
+        graph.source = match source.shape.pool {
+            None => graph.add("buffer", "in", &source.text())?,
+            Some(_) => graph.add_surfaces(like, source)?,
+        };
+        graph.finish("buffersink", chain, Some(device))
+    }
+
+    /// A source of surfaces must know their pool before it is initialised.
+    fn add_surfaces(&mut self, like: &Frame, source: &Source<'_>) -> Result<NonNull<ffi::AVFilterContext>, AvError> {
+        // SAFETY: a constant name; returns a static filter or null, which the allocation refuses.
+        let filter = unsafe { ffi::avfilter_get_by_name(c"buffer".as_ptr()) };
+        // SAFETY: our graph, which owns what is allocated.
+        let context = unsafe { ffi::avfilter_graph_alloc_filter(self.graph.as_ptr(), filter, c"in".as_ptr()) };
+        let context = NonNull::new(context).ok_or(AvError::NO_MEMORY)?;
+        let shape = source.shape;
+        // SAFETY: allocates or returns null.
+        let mut parameters = NonNull::new(unsafe { ffi::av_buffersrc_parameters_alloc() }).ok_or(AvError::NO_MEMORY)?;
+        // SAFETY: just allocated, ours alone.
+        let raw = unsafe { parameters.as_mut() };
+        raw.format = ffi::AVPixelFormat::AV_PIX_FMT_CUDA as i32;
+        raw.width = shape.width;
+        raw.height = shape.height;
+        raw.time_base = source.time_base.into();
+        let (num, den) = shape.square_or_own();
+        raw.sample_aspect_ratio = ffi::AVRational { num, den };
+        if source.frame_rate.num > 0 && source.frame_rate.den > 0 {
+            raw.frame_rate = source.frame_rate.into();
+        }
+        let outcome = like.pool_reference().and_then(|mut pool| {
+            raw.hw_frames_ctx = pool;
+            // SAFETY: both valid; the call makes a reference of its own to the pool.
+            let code = unsafe { ffi::av_buffersrc_parameters_set(context.as_ptr(), raw) };
+            // SAFETY: the reference that was made above.
+            unsafe { ffi::av_buffer_unref(&raw mut pool) };
+            check(code)
+        });
+        // SAFETY: allocated by libav for the caller to free.
+        unsafe { ffi::av_free(parameters.as_ptr().cast()) };
+        outcome?;
+        // SAFETY: a context that has all its parameters.
+        check(unsafe { ffi::avfilter_init_str(context.as_ptr(), ptr::null()) })?;
+        Ok(context)
     }
 
     pub(crate) fn audio(shape: &FrameShape, time_base: Rational, chain: &str) -> Result<Self, AvError> {
@@ -76,10 +128,12 @@ impl Graph {
             "time_base={num}/{den}:sample_rate={}:sample_fmt={format}:channel_layout={layout}",
             shape.sample_rate
         );
-        Self::build(("abuffer", &source), "abuffersink", chain, 1)
+        let mut graph = Self::allocate(1)?;
+        graph.source = graph.add("abuffer", "in", &source)?;
+        graph.finish("abuffersink", chain, None)
     }
 
-    fn build(source: (&str, &str), sink: &str, chain: &str, threads: u32) -> Result<Self, AvError> {
+    fn allocate(threads: u32) -> Result<Self, AvError> {
         // SAFETY: allocates or returns null.
         let graph = NonNull::new(unsafe { ffi::avfilter_graph_alloc() }).ok_or(AvError::NO_MEMORY)?;
         // Owned from here on, so that every early return frees it.
@@ -90,12 +144,32 @@ impl Graph {
         };
         // SAFETY: just allocated, ours alone.
         unsafe { owned.graph.as_mut() }.nb_threads = threads as i32;
-        owned.source = owned.add(source.0, "in", source.1)?;
-        owned.sink = owned.add(sink, "out", "")?;
-        owned.link(chain)?;
-        // SAFETY: a complete graph.
-        check(unsafe { ffi::avfilter_graph_config(owned.graph.as_ptr(), ptr::null_mut()) })?;
         Ok(owned)
+    }
+
+    fn finish(mut self, sink: &str, chain: &str, device: Option<&Device>) -> Result<Self, AvError> {
+        self.sink = self.add(sink, "out", "")?;
+        self.link(chain)?;
+        if let Some(device) = device {
+            self.tell_device(device)?;
+        }
+        // SAFETY: a complete graph.
+        check(unsafe { ffi::avfilter_graph_config(self.graph.as_ptr(), ptr::null_mut()) })?;
+        Ok(self)
+    }
+
+    /// Filters that make surfaces ask where; the others ignore it.
+    fn tell_device(&mut self, device: &Device) -> Result<(), AvError> {
+        // SAFETY: our graph.
+        let graph = unsafe { self.graph.as_ref() };
+        for index in 0..graph.nb_filters as usize {
+            // SAFETY: in range; the graph keeps its filters while it lives, and this one is not configured yet.
+            let filter = unsafe { &mut **graph.filters.add(index) };
+            if filter.hw_device_ctx.is_null() {
+                filter.hw_device_ctx = device.reference()?;
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, filter: &str, name: &str, args: &str) -> Result<NonNull<ffi::AVFilterContext>, AvError> {

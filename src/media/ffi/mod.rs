@@ -19,16 +19,19 @@
 mod av;
 mod bsf;
 mod codec;
+mod cuda;
 mod data;
 mod dl;
 mod graph;
 mod input;
 mod io;
+pub(super) mod log;
 mod output;
 
 pub(super) use self::av::{AvError, configuration, init, release, versions};
 pub(super) use self::bsf::ColourTagger;
-pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder};
+pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder, takes_option};
+pub(super) use self::cuda::Device;
 pub(super) use self::data::{Frame, FrameShape, Packet, PixelFacts, StreamParams, pixel_facts};
 pub(super) use self::dl::can_load;
 pub(super) use self::graph::{Graph, Source, has_filter};

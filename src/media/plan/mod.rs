@@ -7,14 +7,16 @@
 
 mod audio;
 mod fit;
+mod ladder;
 mod video;
 mod words;
 
 pub(in crate::media) use self::fit::AIM;
+pub(in crate::media) use self::ladder::detour;
 
 use std::fmt;
 
-use super::device::Caps;
+use super::device::{Caps, Filters};
 use super::error::Refusal;
 use super::info::{Colour, MediaInfo, Orientation, Rational};
 use super::preset::{AudioCodec, Container, Contract, Preset, VideoCodec};
@@ -43,6 +45,29 @@ pub enum Rung {
     },
     /// Everything on the CPU.
     Cpu,
+}
+
+impl Rung {
+    /// The GPU that takes part.
+    #[must_use]
+    pub fn gpu(self) -> Option<u32> {
+        match self {
+            Self::Cuda { gpu } | Self::Upload { gpu } | Self::Hybrid { gpu } => Some(gpu),
+            Self::None | Self::Cpu => None,
+        }
+    }
+
+    /// Whether NVDEC decodes.
+    #[must_use]
+    pub fn decodes_on_gpu(self) -> bool {
+        matches!(self, Self::Cuda { .. } | Self::Hybrid { .. })
+    }
+
+    /// Whether NVENC encodes.
+    #[must_use]
+    pub fn encodes_on_gpu(self) -> bool {
+        matches!(self, Self::Cuda { .. } | Self::Upload { .. })
+    }
 }
 
 /// What becomes of transparency.
@@ -154,6 +179,8 @@ pub struct Plan {
     pub contract: Contract,
     /// Which engine.
     pub rung: Rung,
+    /// What its GPU filters, where one takes part.
+    pub filters: Filters,
     /// Stream of the input and what becomes of it.
     pub video: Option<(usize, VideoWay)>,
     /// Stream of the input and what becomes of it.
@@ -252,7 +279,7 @@ pub fn plan(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<Vec<Plan>,
         _ => None,
     };
     check_streams(recipe, video.is_some(), audio.is_some())?;
-    check_encoders(&contract, video.is_some(), audio.is_some(), caps)?;
+    check_encoders(recipe, &contract, (video.is_some(), audio.is_some()), caps)?;
 
     let draft = Draft {
         info,
@@ -260,15 +287,17 @@ pub fn plan(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<Vec<Plan>,
         contract,
         cut,
     };
-    let copying = draft.way(video, audio, true)?;
-    let mut ways = Vec::new();
-    if copying.video_action() == Action::Copy {
-        ways.push(copying);
-        if let Ok(encoding) = draft.way(video, audio, false) {
-            ways.push(encoding);
-        }
-    } else {
-        ways.push(copying);
+    let climb = |way: &Plan| match video {
+        Some((_, video)) if contract.container != Container::Jpeg => ladder::climb(way, video, recipe.preset, caps),
+        _ => vec![way.clone()],
+    };
+    let first = draft.way(video, audio, true)?;
+    if first.video_action() != Action::Copy {
+        return Ok(climb(&first));
+    }
+    let mut ways = vec![first];
+    if let Ok(encoding) = draft.way(video, audio, false) {
+        ways.append(&mut climb(&encoding));
     }
     Ok(ways)
 }
@@ -303,6 +332,7 @@ impl Draft<'_> {
         Ok(Plan {
             contract: self.contract,
             rung: if copied { Rung::None } else { Rung::Cpu },
+            filters: Filters::default(),
             warnings: words::warnings(self, video_way.as_ref(), audio_way.is_some()),
             video: video_way,
             audio: audio_way,
@@ -357,9 +387,16 @@ fn check_streams(recipe: &Recipe, video: bool, audio: bool) -> Result<(), Refusa
 }
 
 /// A copy needs no encoder, but a copy may turn out to be none: the promise is made only where it can be kept.
-fn check_encoders(contract: &Contract, video: bool, audio: bool, caps: &Caps) -> Result<(), Refusal> {
+fn check_encoders(
+    recipe: &Recipe,
+    contract: &Contract,
+    (video, audio): (bool, bool),
+    caps: &Caps,
+) -> Result<(), Refusal> {
     let missing = match (contract.video, contract.audio) {
-        (Some(terms), _) if video && contract.container != Container::Jpeg && !caps.software.video(terms.codec) => {
+        (Some(terms), _)
+            if video && contract.container != Container::Jpeg && !ladder::can_encode(caps, recipe.preset) =>
+        {
             Some(words::codec_name(terms.codec))
         }
         (_, Some(terms)) if audio && !caps.software.audio(terms.codec) => Some(words::audio_codec_name(terms.codec)),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AudioWay, Draft, Plan, Rate, VideoWay};
+use super::{AudioWay, Draft, Plan, Rate, Rung, VideoWay};
 use crate::media::info::Kind;
 use crate::media::preset::{AudioCodec, Container, VideoCodec};
 use crate::media::recipe::Trim;
@@ -78,11 +78,16 @@ impl fmt::Display for Plan {
                 picture.height
             )?;
             match encode.rate {
+                Rate::Quality { crf } if self.rung.encodes_on_gpu() => write!(f, " cq {crf}")?,
                 Rate::Quality { crf } => write!(f, " crf {crf}")?,
                 Rate::Bits { bps } => write!(f, " at {} kbit/s", bps / 1000)?,
             }
-            let preset = if encode.codec == VideoCodec::Av1 { "preset " } else { "" };
+            let numbered = encode.codec == VideoCodec::Av1 && !self.rung.encodes_on_gpu();
+            let preset = if numbered { "preset " } else { "" };
             write!(f, " {preset}{} on {}", encode.speed, self.rung)?;
+            if let Rung::Upload { .. } = self.rung {
+                write!(f, ", decoded on the CPU")?;
+            }
             if picture.to_bt709 {
                 write!(f, ", mapped to BT.709")?;
             }

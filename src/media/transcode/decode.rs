@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::{Halt, Job, Stage, engine, receive};
+use crate::media::error::MediaError;
 use crate::media::ffi::{AvError, Decoder, Frame, Packet, StreamParams};
 
 pub(super) fn decode(
@@ -15,44 +16,76 @@ pub(super) fn decode(
 ) -> Stage {
     let alpha = video && job.plan.encode().is_some_and(|encode| encode.picture.alpha_side_stream);
     let threads = if video { job.threads } else { 1 };
-    let mut decoder = Decoder::open(params, job.limits, threads, alpha).map_err(engine("open the decoder"))?;
+    let device = job.device_if(video && job.plan.rung.decodes_on_gpu());
+    let mut decoder = match device {
+        Some(device) => Decoder::open_on(device, params, job.limits).map_err(engine("open the decoder on the GPU"))?,
+        None => Decoder::open(params, job.limits, threads, alpha).map_err(engine("open the decoder"))?,
+    };
+    let line = Line {
+        job,
+        video,
+        on_gpu: device.is_some(),
+        to,
+    };
     while let Some(packet) = receive(job, from)? {
         loop {
             match decoder.send(Some(&packet)) {
                 Ok(()) => break,
-                Err(AvError::AGAIN) => forward(job, &mut decoder, video, to)?,
-                Err(_) => {
-                    job.tally.decode_errors.fetch_add(1, Relaxed);
+                Err(AvError::AGAIN) => line.forward(&mut decoder)?,
+                Err(error) => {
+                    line.fault(error)?;
                     break;
                 }
             }
         }
-        forward(job, &mut decoder, video, to)?;
+        line.forward(&mut decoder)?;
     }
     // A decoder that refuses to flush has nothing left to give.
     if decoder.send(None).is_ok() {
-        forward(job, &mut decoder, video, to)?;
+        line.forward(&mut decoder)?;
     }
     Ok(())
 }
 
-fn forward(job: &Job<'_>, decoder: &mut Decoder, video: bool, to: &SyncSender<Frame>) -> Stage {
-    loop {
-        match decoder.receive() {
-            Ok(frame) => {
-                if video {
-                    job.tally.video_decoded.fetch_add(1, Relaxed);
-                    job.tally
-                        .decode_errors
-                        .fetch_add(u64::from(frame.is_corrupt()), Relaxed);
+/// Where frames go, and what a fault means.
+struct Line<'a> {
+    job: &'a Job<'a>,
+    video: bool,
+    on_gpu: bool,
+    to: &'a SyncSender<Frame>,
+}
+
+impl Line<'_> {
+    fn forward(&self, decoder: &mut Decoder) -> Stage {
+        let tally = self.job.tally;
+        loop {
+            match decoder.receive() {
+                Ok(frame) => {
+                    if self.on_gpu && frame.shape().pool.is_none() {
+                        return Err(Halt::Failed(MediaError::Engine {
+                            doing: "decode on the GPU",
+                            what: "NVDEC refused the stream".to_owned(),
+                        }));
+                    }
+                    if self.video {
+                        tally.video_decoded.fetch_add(1, Relaxed);
+                        tally.decode_errors.fetch_add(u64::from(frame.is_corrupt()), Relaxed);
+                    }
+                    self.to.send(frame).map_err(|_| Halt::Hungup)?;
                 }
-                to.send(frame).map_err(|_| Halt::Hungup)?;
-            }
-            Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
-            Err(_) => {
-                job.tally.decode_errors.fetch_add(1, Relaxed);
-                return Ok(());
+                Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
+                Err(error) => return self.fault(error),
             }
         }
+    }
+
+    /// On a GPU nobody knows whether the source or the device is at fault, so the next way finds out: going on in mid-film
+    /// would lose pictures.
+    fn fault(&self, error: AvError) -> Stage {
+        self.job.tally.decode_errors.fetch_add(1, Relaxed);
+        if self.on_gpu {
+            return Err(Halt::Failed(engine("decode on the GPU")(error)));
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::{Filtered, Halt, Job, Stage, ToMux, engine, receive};
-use crate::media::device::{audio_encoder, software_encoder};
+use crate::media::device::{audio_encoder, open, software_encoder};
 use crate::media::error::MediaError;
 use crate::media::ffi::{AudioTarget, AvError, Encoder, VideoTarget};
 use crate::media::info::Rational;
@@ -13,9 +13,13 @@ use crate::media::preset::VideoCodec;
 pub(super) fn video(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
     let Some(way) = job.plan.encode() else { return Ok(()) };
     line(job, index, from, to, |Filtered { frame, time_base }| {
-        let target = video_target(job, way)?;
-        let encoder = Encoder::open_video(&target, &frame.shape(), *time_base, way.picture.colour.full_range)
-            .map_err(engine("open the video encoder"))?;
+        let encoder = if job.plan.rung.encodes_on_gpu() {
+            open::encoder(way, frame, *time_base).map_err(engine("open NVENC"))?
+        } else {
+            let target = video_target(job, way)?;
+            Encoder::open_video(&target, frame, *time_base, way.picture.colour.full_range)
+                .map_err(engine("open the video encoder"))?
+        };
         let step = Rational {
             num: way.frame_rate.den,
             den: way.frame_rate.num.max(1),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use tempfile::NamedTempFile;
 
 use super::{Filtered, Halt, Job, Stage, engine, receive};
-use crate::media::chain;
+use crate::media::chain::{self, Target};
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
 use crate::media::info::Rational;
@@ -105,7 +105,10 @@ pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
                 end(old, to)?;
             }
             let first = first.get_or_insert_with(|| shape.clone());
-            graph = Some((shape.clone(), open_video(job, encode, first, &shape, time_base)?));
+            graph = Some((
+                shape.clone(),
+                open_video(job, encode, (first, &shape), &frame, time_base)?,
+            ));
         }
         let Some((_, graph)) = &mut graph else { continue };
         graph.send(Some(frame)).map_err(engine("filter the video"))?;
@@ -117,20 +120,35 @@ pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
 fn open_video(
     job: &Job<'_>,
     encode: &VideoEncode,
-    first: &FrameShape,
-    shape: &FrameShape,
+    (first, shape): (&FrameShape, &FrameShape),
+    frame: &Frame,
     time_base: Rational,
 ) -> Result<Graph, Halt> {
     let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
     let table = chain::table(&encode.picture)?;
     let table = table.as_ref().map(NamedTempFile::path);
-    let chain = chain::video(&encode.picture, table, first, shape, pixel);
     let source = Source {
         shape,
         time_base,
         frame_rate: encode.frame_rate,
     };
-    Graph::video(&source, &chain, job.threads).map_err(|error| {
+    let picture = &encode.picture;
+    let (built, chain) = match job.device {
+        None => {
+            let chain = chain::video(picture, table, first, shape, pixel);
+            (Graph::video(&source, &chain, job.threads), chain)
+        }
+        Some(device) => {
+            let target = if job.plan.rung.encodes_on_gpu() {
+                Target::Gpu
+            } else {
+                Target::Memory
+            };
+            let chain = chain::video_by_gpu((picture, job.plan.filters), table, (first, shape), pixel, target);
+            (Graph::video_on(device, frame, &source, &chain, job.threads), chain)
+        }
+    };
+    built.map_err(|error| {
         Halt::Failed(MediaError::Engine {
             doing: "build the video filters",
             what: format!("{error} ({chain})"),

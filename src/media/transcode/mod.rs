@@ -31,7 +31,7 @@ use std::time::Duration;
 use self::demux::Route;
 use super::control::Control;
 use super::error::MediaError;
-use super::ffi::{AvError, Frame, Input, Packet, Pass, StreamParams};
+use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams};
 use super::info::{MediaInfo, Rational};
 use super::limits::Limits;
 use super::plan::{AudioWay, Plan, VideoWay};
@@ -118,6 +118,8 @@ struct Job<'a> {
     control: &'a Control,
     tally: &'a Tally,
     pass: Option<PassOf<'a>>,
+    /// The GPU that takes part.
+    device: Option<&'a Device>,
     /// What is 0 in the output, microseconds on the source's clock.
     zero_us: i64,
     threads: u32,
@@ -127,6 +129,11 @@ impl Job<'_> {
     /// Length of the part that is kept, microseconds; `None` for all of it.
     fn kept_us(&self) -> Option<i64> {
         self.plan.cut.and_then(|cut| Some(cut.to_us? - cut.from_us))
+    }
+
+    /// The GPU, for a stage that works on it.
+    fn device_if(&self, works_there: bool) -> Option<&Device> {
+        self.device.filter(|_| works_there)
     }
 
     fn only_statistics(&self) -> bool {
@@ -140,6 +147,7 @@ pub(super) fn transcode(
     info: &MediaInfo,
     (input, output): (File, File),
     pass: Option<PassOf<'_>>,
+    device: Option<&Device>,
     limits: &Limits,
     control: &Control,
 ) -> Result<Tally, MediaError> {
@@ -157,6 +165,7 @@ pub(super) fn transcode(
         control,
         tally: &tally,
         pass,
+        device,
         zero_us: start_us + plan.cut.map_or(0, |cut| cut.from_us),
         threads: limits.threads_max.unwrap_or(0),
     };

@@ -122,7 +122,7 @@ async fn a_card_waits_while_another_preset_is_chosen_for_the_next_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_leaves_the_buttons_for_later() {
     let mut bot = Bot::start_with(Settings {
-        jobs: Some(1),
+        jobs: Some(kadr::config::Jobs::Number(1)),
         queue_per_user: Some(1),
         ..Settings::default()
     })

@@ -1,25 +1,29 @@
 //! Typed plan -> the text of a filter chain. Pure; only numbers and names of ours get in.
 
+mod gpu;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::error::MediaError;
-use super::ffi::{FrameShape, PixelFacts};
-use super::info::Orientation;
-use super::plan::{Alpha, Picture};
-use super::preset::AudioCodec;
-use super::recipe::Trim;
-use super::tone;
+use crate::media::error::MediaError;
+use crate::media::ffi::{FrameShape, PixelFacts};
+use crate::media::info::Orientation;
+use crate::media::plan::{Alpha, Picture};
+use crate::media::preset::AudioCodec;
+use crate::media::recipe::Trim;
+use crate::media::tone;
+
+pub(in crate::media) use self::gpu::{Target, video_by_gpu};
 
 /// Two shapes whose proportions differ by less than this are the same picture, rounded.
 const PROPORTION_SLACK: f64 = 0.02;
 
 /// The chain for frames of this shape; `first` is the shape that the stream began with, which the plan was made for, `table` where
 /// the colours of a picture that is mapped lie.
-pub(super) fn video(
+pub(in crate::media) fn video(
     picture: &Picture,
     table: Option<&Path>,
     first: &FrameShape,
@@ -39,9 +43,7 @@ pub(super) fn video(
         filters.push(format!("format={}", if pixel.rgb { "gbrap" } else { "yuva444p" }));
         filters.push("premultiply=inplace=1".to_owned());
     }
-    let swaps = picture.orientation.swaps_sides();
-    let turned = |(width, height): (u32, u32)| if swaps { (height, width) } else { (width, height) };
-    let target = turned(picture.scaled);
+    let target = scaled_target(picture);
     let (width, height) = inner(first, shape, target);
     let full_range = shape.full_range || pixel.jpeg_range || picture.source.full_range;
     let range = if full_range { "pc" } else { "tv" };
@@ -81,8 +83,18 @@ pub(super) fn video(
     filters.join(",")
 }
 
+/// The size that is scaled to, before anything is turned.
+fn scaled_target(picture: &Picture) -> (u32, u32) {
+    let (width, height) = picture.scaled;
+    if picture.orientation.swaps_sides() {
+        (height, width)
+    } else {
+        (width, height)
+    }
+}
+
 /// The file of colours for a picture that is mapped; it must live until the filters are built.
-pub(super) fn table(picture: &Picture) -> Result<Option<NamedTempFile>, MediaError> {
+pub(in crate::media) fn table(picture: &Picture) -> Result<Option<NamedTempFile>, MediaError> {
     if !picture.to_bt709 {
         return Ok(None);
     }
@@ -103,7 +115,7 @@ pub(super) fn table(picture: &Picture) -> Result<Option<NamedTempFile>, MediaErr
     };
     write()
         .map(Some)
-        .map_err(|source| super::convert::io("write the table of colours", source))
+        .map_err(|source| crate::media::convert::io("write the table of colours", source))
 }
 
 /// The size that frames of this shape are scaled to: the target, or less where their proportions are others than those
@@ -134,7 +146,7 @@ fn inner(first: &FrameShape, shape: &FrameShape, (width, height): (u32, u32)) ->
     }
 }
 
-pub(super) fn turn(orientation: Orientation) -> &'static [&'static str] {
+pub(in crate::media) fn turn(orientation: Orientation) -> &'static [&'static str] {
     match orientation {
         Orientation::Upright => &[],
         Orientation::Clockwise => &["transpose=clock"],
@@ -160,14 +172,14 @@ fn matrix_name(matrix: i32) -> &'static str {
 
 /// What sound becomes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sound {
-    pub(super) codec: AudioCodec,
-    pub(super) sample_rate: u32,
-    pub(super) channels: u32,
+pub(in crate::media) struct Sound {
+    pub(in crate::media) codec: AudioCodec,
+    pub(in crate::media) sample_rate: u32,
+    pub(in crate::media) channels: u32,
 }
 
 /// Samples that an encoder takes at once: AAC-LC 1024, Opus 20 ms at 48 kHz.
-pub(super) fn frame_samples(codec: AudioCodec) -> u32 {
+pub(in crate::media) fn frame_samples(codec: AudioCodec) -> u32 {
     match codec {
         AudioCodec::Aac => 1024,
         AudioCodec::Opus => 960,
@@ -175,7 +187,7 @@ pub(super) fn frame_samples(codec: AudioCodec) -> u32 {
 }
 
 /// The first chain for sound: from whatever arrives to the rate and layout that the plan names.
-pub(super) fn sound_shape(sound: Sound, channels_in: i32) -> String {
+pub(in crate::media) fn sound_shape(sound: Sound, channels_in: i32) -> String {
     let Sound {
         codec,
         sample_rate,
@@ -195,7 +207,7 @@ pub(super) fn sound_shape(sound: Sound, channels_in: i32) -> String {
 
 /// The second chain for sound, which outlives changes of what arrives: gaps filled, overlaps cut, only the part
 /// kept. `starts_before` says that the first sound lies before 0 and is cut there.
-pub(super) fn sound_time(sample_rate: u32, starts_before: bool, cut: Option<Trim>) -> String {
+pub(in crate::media) fn sound_time(sample_rate: u32, starts_before: bool, cut: Option<Trim>) -> String {
     let start = if starts_before || cut.is_some() {
         ":first_pts=0"
     } else {
