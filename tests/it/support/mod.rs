@@ -1,6 +1,7 @@
 //! What more than one area needs: clips made by ffmpeg, facts told by ffprobe, and a bot on a playground.
 
 pub(crate) mod bot;
+pub(crate) mod fake_driver;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
