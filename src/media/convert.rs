@@ -77,12 +77,17 @@ pub fn convert(
             }
             Err(MediaError::Device { device, cause, what }) => {
                 let fallback = Fallback {
-                    device: rung.to_string(),
+                    rung: rung.name(),
                     gpu: rung.gpu().unwrap_or_default(),
                     cause: cause.map_or("unknown", Cause::name).to_owned(),
                     said: what.clone(),
                 };
-                tracing::warn!(rung = ?rung, cause = fallback.cause, said = fallback.said, "falling back");
+                tracing::warn!(
+                    rung = fallback.rung,
+                    cause = fallback.cause,
+                    said = fallback.said,
+                    "falling back"
+                );
                 device::count(&fallback);
                 fallbacks.push(fallback);
                 last = Some(MediaError::Device { device, cause, what });

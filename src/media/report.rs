@@ -62,8 +62,8 @@ pub enum Warning {
 /// A way of the plan that failed on a device, so that the next one was taken from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fallback {
-    /// Where it was tried, as in `cuda:0` or `hybrid:0`.
-    pub device: String,
+    /// What was tried: `cuda:0`, `upload:0` or `hybrid:0`.
+    pub rung: String,
     /// Its CUDA ordinal.
     pub gpu: u32,
     /// The name of the cause, `unknown` where none is known.

@@ -68,8 +68,9 @@ fn on_surfaces(picture: &Picture, filters: Filters, (width, height): (u32, u32),
     if let Some(fps) = picture.fps_max {
         parts.push(format!("fps={fps}"));
     }
+    // Passed through, a surface of NVDEC's would wait in NVENC's look-ahead, which is longer than NVDEC has surfaces.
     parts.push(format!(
-        "scale_cuda={width}:{height}:interp_algo=bicubic:format={format}"
+        "scale_cuda={width}:{height}:interp_algo=bicubic:format={format}:passthrough=0"
     ));
     parts.join(",")
 }

@@ -133,7 +133,7 @@ pub fn fallbacks() -> BTreeMap<(String, String), u64> {
 
 /// Counts one.
 pub(in crate::media) fn count(fallback: &Fallback) {
-    let key = (fallback.device.clone(), fallback.cause.clone());
+    let key = (fallback.rung.clone(), fallback.cause.clone());
     *FALLBACKS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

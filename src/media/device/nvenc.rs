@@ -111,7 +111,6 @@ pub(in crate::media) fn asks_too_much(line: &str) -> bool {
         "Multipass",
         "not supported by the device",
         "InitializeEncoder failed",
-        "doesn't support required NVENC features",
     ]
     .iter()
     .any(|words| line.contains(words))

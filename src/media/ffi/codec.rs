@@ -43,7 +43,7 @@ const ON_GPUS_ONLY: &str = "av1";
 
 /// Surfaces that may be on their way to the encoder, beyond those that the stream itself refers to: two queues, the frame
 /// in each stage, and the two that a deinterlacer holds.
-const SURFACES_AHEAD: i32 = 10;
+const SURFACES_AHEAD: i32 = 8;
 
 /// Packets in, frames out.
 pub(crate) struct Decoder {

@@ -14,14 +14,19 @@ use super::av::text_of;
 
 /// Lines that are remembered.
 const LINES_MAX: usize = 256;
+/// Longer beginnings are taken for lines.
+const BEGUN_BYTES_MAX: usize = 2048;
 
 static RING: Mutex<Ring> = Mutex::new(Ring {
     lines: VecDeque::new(),
+    begun: String::new(),
     written: 0,
 });
 
 struct Ring {
     lines: VecDeque<String>,
+    /// The start of a line: libav writes some of them, CUDA's above all, in pieces.
+    begun: String,
     written: u64,
 }
 
@@ -42,12 +47,17 @@ pub(crate) fn since(Mark(mark): Mark) -> Vec<String> {
     ring.lines.iter().skip(skipped).cloned().collect()
 }
 
-fn remember(line: &str) {
+fn remember(text: &str) {
+    let mut ring = RING.lock().unwrap_or_else(PoisonError::into_inner);
+    ring.begun.push_str(text);
+    if !text.ends_with('\n') && ring.begun.len() < BEGUN_BYTES_MAX {
+        return;
+    }
+    let line = std::mem::take(&mut ring.begun);
     let line = line.trim_end();
     if line.is_empty() {
         return;
     }
-    let mut ring = RING.lock().unwrap_or_else(PoisonError::into_inner);
     if ring.lines.len() == LINES_MAX {
         ring.lines.pop_front();
     }
@@ -107,12 +117,13 @@ mod tests {
         let start = mark();
         remember("one\n");
         let middle = mark();
-        remember("two\n");
+        remember("tw");
+        remember("o\n");
         assert!(since(start).ends_with(&["one".to_owned(), "two".to_owned()]));
         assert!(since(middle).contains(&"two".to_owned()));
         assert!(!since(middle).contains(&"one".to_owned()));
         for number in 0..2 * LINES_MAX {
-            remember(&number.to_string());
+            remember(&format!("{number}\n"));
         }
         assert_eq!(since(start).len(), LINES_MAX);
     }

@@ -48,6 +48,15 @@ pub enum Rung {
 }
 
 impl Rung {
+    /// As logs and metrics name it; `Display` names the device.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Upload { gpu } => format!("upload:{gpu}"),
+            other => other.to_string(),
+        }
+    }
+
     /// The GPU that takes part.
     #[must_use]
     pub fn gpu(self) -> Option<u32> {
