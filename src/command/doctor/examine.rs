@@ -368,12 +368,15 @@ fn nodes(inputs: &Inputs) -> Finding {
     } else {
         format!("{}; not {}", there.join(", "), missing.join(", "))
     };
+    // A GPU may have another number than 0, and some hosts have other files; where one works, none is missed.
+    if !inputs.caps.gpus.is_empty() {
+        return Finding::new(Mark::Ok, "device files", found);
+    }
     let finding = Finding::new(inputs.lacking(), "device files", found);
-    match (there.is_empty(), missing.contains(&"/dev/nvidia-uvm")) {
-        (false, true) => finding.cause(Some(Cause::DeviceUnreachable), None),
-        // A container may hold another GPU than the first.
-        (false, false) => finding,
-        (true, _) => finding,
+    if !there.is_empty() && missing.contains(&"/dev/nvidia-uvm") {
+        finding.cause(Some(Cause::DeviceUnreachable), None)
+    } else {
+        finding
     }
 }
 

@@ -96,7 +96,7 @@ fn ask(url: &str) -> Result<ApiAnswer> {
         .build()
         .context("start the async runtime")?;
     let began = Instant::now();
-    let answer = runtime.block_on(client.get(&origin).send());
+    let answer = runtime.block_on(async { client.get(&origin).send().await });
     let outcome = match answer {
         Ok(response) => Ok((response.status().as_u16(), began.elapsed())),
         Err(error) if error.is_timeout() => Err(format!("no answer within {} s", ANSWER_WAIT.as_secs())),

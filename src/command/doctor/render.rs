@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::examine::{Examination, Inputs, Mark};
 use super::ladder::{self, Ladder};
 
-/// One line a finding, its hint on a line of its own, then the ladders, then the verdict.
+/// One line a finding, its hint on a line of its own the first time that it is given, then the ladders, then the verdict.
 #[must_use]
 pub fn words(examination: &Examination) -> Vec<String> {
     let Examination {
@@ -21,7 +21,7 @@ pub fn words(examination: &Examination) -> Vec<String> {
             finding.what,
             finding.found
         ));
-        lines.extend(hint(finding.hint.as_deref()));
+        push_hint(&mut lines, finding.hint.as_deref());
     }
     lines.push(String::new());
     lines.push("an everyday film (1920x1080, H.264 or HEVC, AAC) would go:".to_owned());
@@ -30,12 +30,13 @@ pub fn words(examination: &Examination) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(format!("verdict: {}", verdict.found));
-    lines.extend(hint(verdict.hint.as_deref()));
+    push_hint(&mut lines, verdict.hint.as_deref());
     lines
 }
 
-fn hint(hint: Option<&str>) -> Option<String> {
-    hint.map(|hint| format!("      hint: {hint}"))
+fn push_hint(lines: &mut Vec<String>, hint: Option<&str>) {
+    let line = hint.map(|hint| format!("      hint: {hint}"));
+    lines.extend(line.filter(|line| !lines.contains(line)));
 }
 
 fn mark(mark: Mark) -> &'static str {
