@@ -1,21 +1,25 @@
-//! `kadr convert`: files in, playable files out, one after another.
+//! `kadr convert`: files in, playable files out, one after another or some at once.
 //!
-//! The engine runs on a thread of its own; this thread polls its gauge for the bar. With `--json` stdout is NDJSON:
-//! `progress` lines while it runs, then one `report` or `error` line a file.
+//! Each engine runs on a thread of its own; the thread that started it polls its gauge for the bar. With `--json` stdout
+//! is NDJSON: `progress` lines while it runs, then one `report` or `error` line a file.
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::recipe::UnknownWord;
-use crate::media::{self, Caps, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report};
+use crate::media::{self, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -39,6 +43,9 @@ pub struct Args {
     /// Where to convert: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
+    /// Files at once
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -118,70 +125,129 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         pixels_max: args.pixels_max,
         ..Limits::default()
     };
-    let current = Arc::new(Mutex::new(None::<Control>));
-    cancel_on_signal(&current)?;
+    let batch = Batch {
+        args,
+        files: args.inputs.iter().zip(&outputs).collect(),
+        next: AtomicUsize::new(0),
+        recipe,
+        machine,
+        limits,
+        running: Running::default(),
+        bars: MultiProgress::new(),
+        exit: Mutex::new(Exit::Done),
+    };
+    cancel_on_signal(&batch.running)?;
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..args.jobs.get().min(batch.files.len()))
+            .map(|_| scope.spawn(|| batch.work()))
+            .collect();
+        let outcomes = workers.into_iter().map(|worker| match worker.join() {
+            Ok(outcome) => outcome,
+            Err(_) => Err(anyhow::anyhow!("the engine panicked")),
+        });
+        outcomes.collect::<Result<()>>()
+    })?;
+    Ok(batch.exit.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
 
-    let mut exit = Exit::Done;
-    for (input, output) in args.inputs.iter().zip(&outputs) {
-        let control = Control::new(args.timeout.map(Duration::from_secs));
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
-        match convert_one(input, output, args.json, &recipe, &machine.caps(), &limits, &control) {
-            Ok(report) => print_report(&report, args.json)?,
-            Err(error) => {
-                print_failure(input, &error, args.json)?;
-                exit = Exit::of(&error);
-                if exit == Exit::Canceled {
-                    break;
+/// All files of one call, taken by one worker after another.
+struct Batch<'a> {
+    args: &'a Args,
+    files: Vec<(&'a PathBuf, &'a PathBuf)>,
+    next: AtomicUsize,
+    recipe: Recipe,
+    machine: Machine,
+    limits: Limits,
+    running: Running,
+    bars: MultiProgress,
+    /// Of the last file that failed.
+    exit: Mutex<Exit>,
+}
+
+impl Batch<'_> {
+    fn work(&self) -> Result<()> {
+        while let Some((input, output)) = self.files.get(self.next.fetch_add(1, Relaxed)) {
+            let control = Control::new(self.args.timeout.map(Duration::from_secs));
+            if !self.running.add(&control) {
+                *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Exit::Canceled;
+                return Ok(());
+            }
+            match self.convert(input, output, &control) {
+                Ok(report) => print_report(&report, self.args.json)?,
+                Err(error) => {
+                    print_failure(input, &error, self.args.json)?;
+                    *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Exit::of(&error);
                 }
             }
         }
+        Ok(())
     }
-    Ok(exit)
-}
 
-/// Runs the engine beside the bar.
-fn convert_one(
-    input: &Path,
-    output: &Path,
-    json: bool,
-    recipe: &Recipe,
-    caps: &Caps,
-    limits: &Limits,
-    control: &Control,
-) -> Result<Report, MediaError> {
-    let bar = (std::io::stderr().is_terminal()).then(|| new_bar(input));
-    let began = Instant::now();
-    thread::scope(|scope| {
-        let engine = scope.spawn(|| media::convert(input, output, recipe, caps, limits, control));
-        let mut said = Instant::now();
-        while !engine.is_finished() {
-            thread::sleep(POLL);
-            let progress = control.gauge().read();
-            if let Some(bar) = &bar {
-                move_bar(bar, progress, began.elapsed());
+    /// Runs the engine beside its bar.
+    fn convert(&self, input: &Path, output: &Path, control: &Control) -> Result<Report, MediaError> {
+        let bar = std::io::stderr().is_terminal().then(|| self.bars.add(new_bar(input)));
+        let began = Instant::now();
+        let caps = self.machine.caps();
+        let (done, at_end) = mpsc::channel();
+        let outcome = thread::scope(|scope| {
+            let engine = scope.spawn(move || {
+                // Dropped at the end, whatever the end is: that is what ends the wait below.
+                let _done: mpsc::Sender<()> = done;
+                media::convert(input, output, &self.recipe, &caps, &self.limits, control)
+            });
+            let mut said = Instant::now();
+            while at_end.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+                let progress = control.gauge().read();
+                if let Some(bar) = &bar {
+                    move_bar(bar, progress, began.elapsed());
+                }
+                if self.args.json && said.elapsed() >= Duration::from_secs(1) {
+                    said = Instant::now();
+                    // A closed pipe must not stop the conversion; the report at the end will say so.
+                    let _ = print_json(&json!({
+                        "type": "progress",
+                        "input": input,
+                        "fraction": progress.fraction(),
+                        "frames": progress.frames,
+                        "out_bytes": progress.out_bytes,
+                    }));
+                }
             }
-            if json && said.elapsed() >= Duration::from_secs(1) {
-                said = Instant::now();
-                // A closed pipe must not stop the conversion; the report at the end will say so.
-                let _ = print_json(&json!({
-                    "type": "progress",
-                    "input": input,
-                    "fraction": progress.fraction(),
-                    "frames": progress.frames,
-                    "out_bytes": progress.out_bytes,
-                }));
-            }
-        }
+            engine.join()
+        });
         if let Some(bar) = &bar {
             bar.finish_and_clear();
         }
-        engine.join().unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or_else(|_| {
             Err(MediaError::Engine {
                 doing: "convert",
                 what: "the engine panicked".to_owned(),
             })
-        })
-    })
+        });
+        for fallback in outcome.iter().flat_map(|report| &report.fallbacks) {
+            self.machine.doubt(fallback.gpu);
+        }
+        outcome
+    }
+}
+
+/// The conversions in work, for a signal to cancel.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<(bool, Vec<Control>)>>);
+
+impl Running {
+    /// Whether it may begin: nothing does after a signal.
+    fn add(&self, control: &Control) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1.push(control.clone());
+        !state.0
+    }
+
+    fn cancel(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
+        state.1.iter().for_each(Control::cancel);
+    }
 }
 
 /// The devices that a plan may use.
@@ -258,15 +324,10 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// The first signal cancels the file in work and removes what it wrote; the second leaves at once.
-fn cancel_on_signal(current: &Arc<Mutex<Option<Control>>>) -> Result<()> {
-    let current = Arc::clone(current);
-    ctrlc::set_handler(move || {
-        if let Some(control) = current.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            control.cancel();
-        }
-    })
-    .context("listen for signals")
+/// The first signal cancels the files in work and removes what they wrote; the second leaves at once.
+fn cancel_on_signal(running: &Running) -> Result<()> {
+    let running = running.clone();
+    ctrlc::set_handler(move || running.cancel()).context("listen for signals")
 }
 
 fn new_bar(input: &Path) -> ProgressBar {

@@ -14,6 +14,7 @@ mod corpus;
 mod disk;
 mod doctor;
 mod fake_driver;
+mod gpu;
 mod media;
 mod partial;
 mod plan;

@@ -31,6 +31,10 @@ pub(in crate::media) fn video_by_gpu(
     let up = "format=nv12|yuv420p,hwupload";
     match (on_gpu, target) {
         (true, Target::Gpu) if !by_cpu => format!("{},{}", on_surfaces(picture, filters, size, "nv12"), last(picture)),
+        // What was uploaded is not NVDEC's to reuse: it goes to NVENC as it is where nothing is to be done to it.
+        (false, Target::Gpu) if !by_cpu && is_done(picture, shape, size) => {
+            format!("format=nv12,hwupload,{}", last(picture))
+        }
         (false, Target::Gpu) if !by_cpu => {
             format!("{up},{},{}", on_surfaces(picture, filters, size, "nv12"), last(picture))
         }
@@ -57,6 +61,12 @@ pub(in crate::media) fn video_by_gpu(
         }
         (false, Target::Memory) => video(picture, table, first, shape, pixel),
     }
+}
+
+/// Whether nothing is to be done but turning.
+fn is_done(picture: &Picture, shape: &FrameShape, (width, height): (u32, u32)) -> bool {
+    let same = (u32::try_from(shape.width), u32::try_from(shape.height)) == (Ok(width), Ok(height));
+    same && !picture.deinterlace && picture.fps_max.is_none()
 }
 
 /// What is done on the GPU, whoever goes on.

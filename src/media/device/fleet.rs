@@ -272,6 +272,15 @@ impl Machine {
     }
 }
 
+/// Contexts that no job holds go with the machine: drivers want them given back before the process ends.
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for berth in berths().values_mut().filter(|berth| berth.taken == 0) {
+            berth.device = None;
+        }
+    }
+}
+
 /// Looks for GPUs and proves each.
 fn look(choice: Choice, failures: u32) -> (Vec<Known>, Option<Known>) {
     ffi::init();

@@ -158,3 +158,89 @@ fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::options;
+    use crate::media::device::{nvenc, software_encoder};
+    use crate::media::ffi;
+    use crate::media::info::{Colour, Orientation, Rational};
+    use crate::media::plan::{Alpha, Picture, Rate, VideoEncode};
+    use crate::media::preset::VideoCodec;
+
+    const CODECS: [VideoCodec; 4] = [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp9];
+
+    fn way(codec: VideoCodec, rate: Rate, speed: &'static str) -> VideoEncode {
+        VideoEncode {
+            picture: Picture {
+                width: 640,
+                height: 360,
+                scaled: (640, 360),
+                orientation: Orientation::Upright,
+                deinterlace: false,
+                to_bt709: false,
+                peak_nits: None,
+                alpha: Alpha::None,
+                alpha_side_stream: false,
+                fps_max: None,
+                source: Colour::BT709,
+                colour: Colour::BT709,
+            },
+            codec,
+            rate,
+            speed,
+            gop: 125,
+            frame_rate: Rational { num: 25, den: 1 },
+        }
+    }
+
+    fn refused(encoder: &str, options: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+        options
+            .into_iter()
+            .filter(|(option, value)| !ffi::takes_option(encoder, option, value))
+            .collect()
+    }
+
+    #[test]
+    fn every_option_stands_in_the_own_table_of_its_encoder_on_the_cpu() {
+        let mut tried = 0;
+        for codec in CODECS
+            .into_iter()
+            .filter(|&codec| ffi::has_encoder(software_encoder(codec)))
+        {
+            let speed = match codec {
+                VideoCodec::Av1 => "9",
+                VideoCodec::Vp9 => "good",
+                VideoCodec::H264 | VideoCodec::Hevc => "veryfast",
+            };
+            let options = options(&way(codec, Rate::Quality { crf: 21 }, speed));
+            assert_eq!(refused(software_encoder(codec), options), []);
+            tried += 1;
+        }
+        assert!(tried > 0);
+    }
+
+    #[test]
+    fn every_option_stands_in_the_own_table_of_its_encoder_on_the_gpu() {
+        for codec in CODECS {
+            let Some(encoder) = nvenc::encoder(codec).filter(|name| ffi::has_encoder(name)) else {
+                continue;
+            };
+            for rate in [Rate::Quality { crf: 24 }, Rate::Bits { bps: 1_000_000 }] {
+                for speed in ["p4", "p5", "p7"] {
+                    let sets = nvenc::option_sets(&way(codec, rate, speed));
+                    for options in sets {
+                        assert_eq!(refused(encoder, options), [], "{encoder}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_option_that_nobody_knows_is_refused() {
+        assert!(!ffi::takes_option("mjpeg", "no-such-option", "1"));
+        assert!(!ffi::takes_option("mjpeg", "qmin", "much"));
+        assert!(!ffi::takes_option("no-such-encoder", "qmin", "2"));
+    }
+}
