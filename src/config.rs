@@ -13,7 +13,8 @@ use crate::store::QueueLimits;
 use crate::telegram;
 use crate::worker;
 
-const API_URL: &str = "https://api.telegram.org";
+/// The cloud Bot API.
+pub const API_URL: &str = "https://api.telegram.org";
 const FILE_NAME: &str = "kadr.toml";
 
 /// What can be set; everything is optional here, for the sources are laid over each other.
@@ -208,6 +209,19 @@ impl Config {
                 total_max: given.queue_total.or(file.queue_total).unwrap_or(1000),
             },
         })
+    }
+
+    /// The Bot API server that a bot of these settings would talk to; none where nothing of a bot is set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file does not read.
+    pub fn api_url(given: &Settings, file: Option<&Path>) -> Result<Option<String>, ConfigError> {
+        let file = read_file(file)?;
+        let asked = [given, &file]
+            .iter()
+            .any(|settings| settings.token.is_some() || settings.token_file.is_some() || settings.api_url.is_some());
+        let url = given.api_url.as_ref().or(file.api_url.as_ref());
+        Ok(asked.then(|| url.cloned().unwrap_or_else(|| API_URL.to_owned())))
     }
 
     /// Telegram's share.

@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod demo;
+pub mod doctor;
 mod logs;
 pub mod probe;
 pub mod serve;
@@ -36,6 +37,8 @@ enum Command {
     Convert(convert::Args),
     /// Say what files are and what would be done with them
     Probe(probe::Args),
+    /// Say what this machine can do and what is in the way
+    Doctor(doctor::Args),
 }
 
 /// Exit codes, the same for every command.
@@ -103,6 +106,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Demo(args) => demo::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {
         Ok(exit) => exit as u8,

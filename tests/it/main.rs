@@ -12,6 +12,7 @@ mod cancel;
 mod cli;
 mod corpus;
 mod disk;
+mod doctor;
 mod fake_driver;
 mod gpu;
 mod media;

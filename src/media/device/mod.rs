@@ -6,13 +6,17 @@
 //! open       NVENC, with as much as the card takes
 //! nvenc      what it is asked for          (pure)
 //! diagnosis  libav's lines -> the cause    (pure)
+//! nvml       what NVIDIA's management library tells: names, memory, load
+//! installed  what of FFmpeg and the driver is there by name
 //! ```
 //!
 //! [`plan`](super::plan::plan) sees a [`Caps`] alone; contexts never leave this module but on a [`Seat`].
 
 pub mod diagnosis;
 mod fleet;
+pub mod installed;
 pub(in crate::media) mod nvenc;
+pub mod nvml;
 pub(in crate::media) mod open;
 mod prove;
 
@@ -257,7 +261,7 @@ impl Fault {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self.cause {
-            Some(cause) => cause.sentence().to_owned(),
+            Some(cause) => cause.sentence(),
             None => format!("it failed for an unknown reason ({})", self.said),
         }
     }
@@ -266,7 +270,7 @@ impl Fault {
     #[must_use]
     pub fn hint(&self) -> String {
         match self.cause {
-            Some(cause) => cause.hint().to_owned(),
+            Some(cause) => cause.hint(),
             None => "`kadr doctor` tries each part of each GPU".to_owned(),
         }
     }

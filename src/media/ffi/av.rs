@@ -124,10 +124,21 @@ pub(crate) fn versions() -> String {
             ("libavfilter", ffi::avfilter_version()),
         ]
     };
-    // SAFETY: returns a constant string.
-    let release = text_of(unsafe { ffi::av_version_info() });
+    let release = release();
     let list = versions.map(|(name, v)| format!("{name} {}.{}.{}", v >> 16, (v >> 8) & 255, v & 255));
     format!("FFmpeg {release} ({})", list.join(", "))
+}
+
+/// FFmpeg's own version, as whoever built it wrote it: `5.1.9-0+deb12u1`, `8.1.2`, `N-118000-g123abc`.
+pub(crate) fn release() -> String {
+    // SAFETY: returns a constant string.
+    text_of(unsafe { ffi::av_version_info() })
+}
+
+/// What FFmpeg was configured with.
+pub(crate) fn configuration() -> String {
+    // SAFETY: returns a constant string.
+    text_of(unsafe { ffi::avcodec_configuration() })
 }
 
 /// The opaque pointer of a callback.
