@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::diagnosis::diagnose;
-use super::{Caps, Choice, Fault, Gpu, prove};
+use super::{Caps, Choice, Fault, Gpu, nvml, prove, seats};
 use crate::media::control::Control;
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, Device, log};
@@ -18,8 +18,6 @@ use crate::media::report::Fallback;
 
 /// GPUs that are looked for; CUDA numbers them from 0 without gaps.
 const GPUS_MAX: u32 = 16;
-/// Jobs at once on a GPU of which nothing more is known: two for one encoding engine keep it busy.
-const SEATS: u32 = 2;
 /// The pause before what failed is proven again, doubled each time up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_secs(30);
 const PAUSE_LONGEST: Duration = Duration::from_secs(600);
@@ -292,7 +290,7 @@ fn look(choice: Choice, failures: u32) -> (Vec<Known>, Option<Known>) {
     let mut gpus = Vec::new();
     let mut none = None;
     for index in wanted {
-        match prove_one(index, format!("GPU {index}")) {
+        match prove_one(index) {
             Ok(gpu) => gpus.push(Known::new(Ok(gpu), failures)),
             Err(fault) => {
                 none = Some(fault);
@@ -304,19 +302,28 @@ fn look(choice: Choice, failures: u32) -> (Vec<Known>, Option<Known>) {
     (gpus, none.map(|fault| Known::new(Err(fault), failures)))
 }
 
-fn prove_one(index: u32, name: String) -> Result<Gpu, Fault> {
-    let device = prove::attempt(|| {
-        let mut berths = berths();
-        let berth = berths.entry(index).or_default();
-        berth.seats = berth.seats.max(SEATS);
-        berth.device(index)
-    })?;
+fn prove_one(index: u32) -> Result<Gpu, Fault> {
+    let device = prove::attempt(|| berths().entry(index).or_default().device(index))?;
+    // After the context: without a driver there is nobody to ask.
+    let told = nvml::facts().ok();
+    let facts = told
+        .as_ref()
+        .and_then(|facts| facts.find(index, None, None))
+        .map(|(facts, _)| facts);
+    let mut berths = berths();
+    let berth = berths.entry(index).or_default();
+    // Once: later the memory in use is that of our own jobs.
+    if berth.seats == 0 {
+        berth.seats = seats::seats(facts);
+    }
+    drop(berths);
+    let name = facts.map_or_else(|| format!("GPU {index}"), |facts| facts.name.clone());
     Ok(prove::prove(index, name, &device))
 }
 
 /// A GPU that was proven once; where not even a context can be had, all of it fails alike.
 fn prove_again(before: &Gpu) -> Gpu {
-    let again = prove_one(before.index, before.name.clone());
+    let again = prove_one(before.index);
     match &again {
         Ok(gpu) => tracing::info!(gpu = gpu.index, "proven again"),
         Err(fault) => tracing::warn!(gpu = before.index, said = fault.said, "still failing"),

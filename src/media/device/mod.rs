@@ -19,6 +19,7 @@ pub(in crate::media) mod nvenc;
 pub mod nvml;
 pub(in crate::media) mod open;
 mod prove;
+mod seats;
 
 use std::fmt;
 use std::str::FromStr;
