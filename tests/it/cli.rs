@@ -82,7 +82,10 @@ fn the_printed_configuration_hides_the_token() {
     let token = "123456:CANARY-canary-canary-canary-canary";
     let args = ["serve", "--print-config", "--token", token, "--jobs", "2"];
     let output = text(&kadr(&args, folder.path()).stdout);
-    assert!(output.contains("jobs = 2\ndevice = \"auto\"\nconversion_timeout_s = 60\n"), "{output}");
+    assert!(
+        output.contains("jobs = 2\ndevice = \"auto\"\nconversion_timeout_s = 60\n"),
+        "{output}"
+    );
     assert!(!output.contains("CANARY"));
 }
 
