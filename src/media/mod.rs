@@ -10,7 +10,7 @@
 //!
 //! Callers hold a [`Control`]: they raise its cancel flag and poll its gauge; the engine never calls them back.
 //! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
-//! libav's own allocation limit and log callback.
+//! libav's own allocation limit and log callback, and the context that each GPU has in this process.
 
 mod chain;
 pub mod control;

@@ -296,17 +296,25 @@ pub fn plan(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<Vec<Plan>,
         contract,
         cut,
     };
+    // An encoder may be there and not for this picture: NVENC has a smallest size.
     let climb = |way: &Plan| match video {
-        Some((_, video)) if contract.container != Container::Jpeg => ladder::climb(way, video, recipe.preset, caps),
-        _ => vec![way.clone()],
+        Some((_, video)) if contract.container != Container::Jpeg => {
+            let ways = ladder::climb(way, video, recipe.preset, caps);
+            if ways.is_empty() {
+                Err(no_encoder(&contract))
+            } else {
+                Ok(ways)
+            }
+        }
+        _ => Ok(vec![way.clone()]),
     };
     let first = draft.way(video, audio, true)?;
     if first.video_action() != Action::Copy {
-        return Ok(climb(&first));
+        return climb(&first);
     }
     let mut ways = vec![first];
     if let Ok(encoding) = draft.way(video, audio, false) {
-        ways.append(&mut climb(&encoding));
+        ways.append(&mut climb(&encoding)?);
     }
     Ok(ways)
 }
@@ -402,20 +410,23 @@ fn check_encoders(
     (video, audio): (bool, bool),
     caps: &Caps,
 ) -> Result<(), Refusal> {
-    let missing = match (contract.video, contract.audio) {
-        (Some(terms), _)
-            if video && contract.container != Container::Jpeg && !ladder::can_encode(caps, recipe.preset) =>
-        {
-            Some(words::codec_name(terms.codec))
+    match contract.audio {
+        _ if video && contract.container != Container::Jpeg && !ladder::can_encode(caps, recipe.preset) => {
+            Err(no_encoder(contract))
         }
-        (_, Some(terms)) if audio && !caps.software.audio(terms.codec) => Some(words::audio_codec_name(terms.codec)),
-        _ => None,
-    };
-    match missing {
-        None => Ok(()),
-        Some(codec) => Err(Refusal::NoEncoder {
-            codec: codec.to_owned(),
+        Some(terms) if audio && !caps.software.audio(terms.codec) => Err(Refusal::NoEncoder {
+            codec: words::audio_codec_name(terms.codec).to_owned(),
         }),
+        _ => Ok(()),
+    }
+}
+
+fn no_encoder(contract: &Contract) -> Refusal {
+    Refusal::NoEncoder {
+        codec: contract
+            .video
+            .map_or("video", |terms| words::codec_name(terms.codec))
+            .to_owned(),
     }
 }
 

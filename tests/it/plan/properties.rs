@@ -1,8 +1,8 @@
 //! What holds of every plan, whatever the file, the recipe and the machine.
 
-use kadr::media::device::Software;
+use kadr::media::device::{Decode, Fault, Filters, Gpu, Software};
 use kadr::media::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Video};
-use kadr::media::plan::{AudioWay, Plan, Rate, Rung, VideoEncode, VideoWay, plan};
+use kadr::media::plan::{Alpha, AudioWay, Plan, Rate, Rung, VideoEncode, VideoWay, plan};
 use kadr::media::preset::{AudioCodec, Container, Frame, Preset, VideoCodec};
 use kadr::media::recipe::{Language, Trim, Turn};
 use kadr::media::report::Action;
@@ -231,6 +231,72 @@ fn recipes() -> impl Strategy<Value = Recipe> {
         )
 }
 
+/// A GPU of which each part may work or not.
+fn gpu() -> impl Strategy<Value = Gpu> {
+    let works = || prop::bool::weighted(0.7);
+    let decode = prop::collection::vec(
+        (prop::sample::select(vec!["h264", "hevc", "mpeg2video", "vp9"]), works()),
+        0..5,
+    );
+    (decode, works(), works(), (works(), works(), works())).prop_map(|(decode, deinterlaces, filters, encode)| {
+        let outcome = |works: bool| {
+            works.then_some(()).ok_or(Fault {
+                cause: None,
+                said: "it does not".to_owned(),
+            })
+        };
+        Gpu {
+            index: 0,
+            name: "some GPU".to_owned(),
+            decode: decode
+                .into_iter()
+                .map(|(codec, works)| Decode {
+                    codec,
+                    bits: 8,
+                    outcome: outcome(works),
+                })
+                .collect(),
+            filter: outcome(filters).map(|()| Filters {
+                deinterlace: deinterlaces.then_some("yadif_cuda"),
+                transpose: false,
+            }),
+            encode: vec![
+                (VideoCodec::H264, outcome(encode.0)),
+                (VideoCodec::Hevc, outcome(encode.1)),
+                (VideoCodec::Av1, outcome(encode.2)),
+            ],
+        }
+    })
+}
+
+/// Each engine only where it was proven, and better ones first.
+fn check_rung(video: Option<&Video>, way: &Plan, caps: &Caps) -> Result<(), TestCaseError> {
+    let encodes = way.video_action() == Action::Encode || way.audio_action() == Action::Encode;
+    prop_assert_eq!(way.rung != Rung::None, encodes);
+    let Some(index) = way.rung.gpu() else { return Ok(()) };
+    let gpu = caps.gpus.iter().find(|gpu| gpu.index == index).expect("it is there");
+    let (Some(encode), Some(video)) = (way.encode(), video) else {
+        return Err(TestCaseError::fail("a GPU takes part in nothing"));
+    };
+    prop_assert!(gpu.filter.is_ok());
+    prop_assert!(!way.rung.decodes_on_gpu() || (gpu.decodes(&video.codec, video.bits) && video.chroma_420));
+    prop_assert!(!way.rung.encodes_on_gpu() || gpu.encodes(encode.codec));
+    prop_assert!(encode.picture.alpha != Alpha::Kept || !way.rung.encodes_on_gpu());
+    let by_bits = matches!(encode.rate, Rate::Bits { .. });
+    prop_assert!(!(way.rung.encodes_on_gpu() && by_bits));
+    Ok(())
+}
+
+fn height_of(rung: Rung) -> u32 {
+    match rung {
+        Rung::None => 0,
+        Rung::Cuda { .. } => 1,
+        Rung::Upload { .. } => 2,
+        Rung::Hybrid { .. } => 3,
+        Rung::Cpu => 4,
+    }
+}
+
 fn caps() -> impl Strategy<Value = Caps> {
     let lacking = (
         prop::bool::weighted(0.9),
@@ -238,8 +304,12 @@ fn caps() -> impl Strategy<Value = Caps> {
         prop::bool::weighted(0.9),
         prop::bool::weighted(0.9),
     );
-    lacking.prop_map(|(hevc, av1, vp9, opus)| Caps {
-        gpus: Vec::new(),
+    (lacking, prop::collection::vec(gpu(), 0..3)).prop_map(|((hevc, av1, vp9, opus), gpus)| Caps {
+        gpus: gpus
+            .into_iter()
+            .zip(0..)
+            .map(|(gpu, index)| Gpu { index, ..gpu })
+            .collect(),
         no_gpu: None,
         software: Software {
             h264: true,
@@ -462,9 +532,29 @@ fn check(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<(), TestCaseE
         !copying(last) || matches!(recipe.preset, Preset::Fit { .. }),
         "a copy may fail and nothing follows"
     );
+    let converting: Vec<u32> = ways
+        .iter()
+        .filter(|way| way.video_action() != Action::Copy)
+        .map(|way| height_of(way.rung))
+        .collect();
+    prop_assert!(converting.is_sorted(), "{converting:?}");
+    let on_cpu = ways.iter().filter(|way| way.rung == Rung::Cpu && !copying(way)).count();
+    prop_assert!(on_cpu <= 1, "the CPU is offered once");
+    if let Some(terms) = last.contract.video
+        && last.video_action() == Action::Encode
+        && caps.software.video(terms.codec)
+    {
+        prop_assert_eq!(last.rung, Rung::Cpu);
+    }
     for way in &ways {
-        let encodes = way.video_action() == Action::Encode || way.audio_action() == Action::Encode;
-        prop_assert_eq!(way.rung, if encodes { Rung::Cpu } else { Rung::None });
+        let video = way
+            .video
+            .as_ref()
+            .and_then(|(index, _)| match &info.streams[*index].kind {
+                Kind::Video(video) => Some(video),
+                _ => None,
+            });
+        check_rung(video, way, caps)?;
         prop_assert!(!way.reasons.is_empty() && !way.to_string().is_empty());
         prop_assert!(way.video.is_some() || way.audio.is_some());
         if let (Some(max_us), Some(us)) = (way.contract.duration_us_max, way.duration_us(info)) {
