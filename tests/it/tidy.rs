@@ -18,10 +18,12 @@ const FLOORS: [(&str, u32); 10] = [
 ];
 
 /// Words and the only places where they may stand.
-const AT_HOME: [(&str, &[&str]); 8] = [
+const AT_HOME: [(&str, &[&str]); 10] = [
     ("unsafe {", &["src/media/ffi/"]),
     ("ffmpeg_next", &["src/media/"]),
     ("teloxide", &["src/telegram/", "src/lib.rs"]),
+    ("nvml_wrapper", &["src/media/device/nvml.rs"]),
+    ("libloading", &["src/media/ffi/"]),
     ("rayon", &["src/media/"]),
     ("spawn_blocking(", &["src/worker/engine.rs"]),
     ("sqlx::", &["src/store/"]),
