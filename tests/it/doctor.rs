@@ -51,11 +51,16 @@ fn masked(words: &str) -> String {
     masked
 }
 
+#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
+fn skipped() {
+    eprintln!("skipped: this machine has a GPU");
+}
+
 #[test]
 fn a_machine_without_a_gpu_serves_by_its_cpu() {
     let folder = tempfile::tempdir().unwrap();
     if Path::new("/dev/nvidiactl").exists() {
-        eprintln!("skipped: this machine has a GPU");
+        skipped();
         return;
     }
     let output = doctor(&[], folder.path());
@@ -67,7 +72,7 @@ fn a_machine_without_a_gpu_serves_by_its_cpu() {
 fn a_gpu_that_must_serve_and_does_not_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
     if Path::new("/dev/nvidiactl").exists() {
-        eprintln!("skipped: this machine has a GPU");
+        skipped();
         return;
     }
     let output = doctor(&["--device", "cuda"], folder.path());

@@ -20,6 +20,9 @@ fn source() -> PathBuf {
 
 const FRAMES: usize = 50;
 
+/// Variables of the fake driver.
+type Faults = &'static [(&'static str, &'static str)];
+
 /// Converts on a machine with this driver; the last line is the report.
 #[track_caller]
 fn convert(driver: &FakeDriver, source: &Path, more: &[&str]) -> (Value, PathBuf) {
@@ -122,7 +125,7 @@ fn a_gpu_that_must_serve_and_cannot_is_told_in_words() {
 /// What fails from the start is never tried with a film: the proof found it.
 #[test]
 fn faults_at_open_are_found_by_the_proof() {
-    let rows: [(&[(&str, &str)], &str); 21] = [
+    let rows: [(Faults, &str); 21] = [
         (&[("FAKE_CUDA_INIT", "100")], "cpu"),
         (&[("FAKE_CUDA_INIT", "999")], "cpu"),
         (&[("FAKE_CUDA_INIT", "803")], "cpu"),
@@ -178,7 +181,7 @@ fn settings_that_a_card_lacks_are_dropped_one_by_one() {
 /// A fault in mid-film: the next rung begins anew and the video is whole. The numbers lie beyond what the proof takes.
 #[test]
 fn faults_in_mid_film_end_on_a_lower_rung_with_a_whole_video() {
-    let rows: [(&[(&str, &str)], &str, usize); 7] = [
+    let rows: [(Faults, &str, usize); 7] = [
         (&[("FAKE_NVENC_FAIL_AT", "20")], "cuda:0", 1),
         (&[("FAKE_NVENC_FAIL_AT", "20+")], "hybrid:0", 2),
         (&[("FAKE_NVDEC", "fail_at:40")], "cuda:0", 1),
@@ -203,7 +206,12 @@ fn faults_in_mid_film_end_on_a_lower_rung_with_a_whole_video() {
         }
         let (report, output) = convert(&driver, &source(), &[]);
         assert_eq!(report["device"], device, "{faults:?}: {report}");
-        assert_eq!(causes(&report).len(), fallbacks, "{faults:?}: {report}");
+        let causes = causes(&report);
+        assert_eq!(causes.len(), fallbacks, "{faults:?}: {report}");
+        assert!(
+            causes.iter().all(|(_, cause)| cause != "unknown"),
+            "{faults:?}: {causes:?}"
+        );
         is_whole(&output);
         driver.assert_nothing_left();
     }
