@@ -106,16 +106,7 @@ impl Config {
     pub fn read(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = read_file(file)?;
         let token = token(&given, &file)?;
-        let database = given
-            .database
-            .or(file.database)
-            .unwrap_or_else(|| "sqlite:data/kadr.db".to_owned());
-        let Some(database) = database.strip_prefix("sqlite:").map(PathBuf::from) else {
-            return Err(wrong(
-                format!("database `{database}` is not known"),
-                "use `sqlite:PATH`",
-            ));
-        };
+        let database = database(&given, &file)?;
         let jobs_max = given.jobs.or(file.jobs).unwrap_or(3);
         if !(1..=64).contains(&jobs_max) {
             return Err(wrong(
@@ -164,6 +155,14 @@ impl Config {
                 total_max: given.queue_total.or(file.queue_total).unwrap_or(1000),
             },
         })
+    }
+
+    /// Path of the SQLite database alone, for what needs neither token nor engine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the value and a hint.
+    pub fn database(given: &Settings, file: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        database(given, &read_file(file)?)
     }
 
     /// Telegram's share.
@@ -229,6 +228,15 @@ fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
             "`kadr serve --print-config` prints every key",
         )
     })
+}
+
+fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {
+    let database = given.database.as_deref().or(file.database.as_deref());
+    let database = database.unwrap_or("sqlite:data/kadr.db");
+    database
+        .strip_prefix("sqlite:")
+        .map(PathBuf::from)
+        .ok_or_else(|| wrong(format!("database `{database}` is not known"), "use `sqlite:PATH`"))
 }
 
 fn token(given: &Settings, file: &Settings) -> Result<String, ConfigError> {

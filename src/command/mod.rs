@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod demo;
+pub mod health;
 mod logs;
 pub mod probe;
 pub mod serve;
@@ -36,6 +37,8 @@ enum Command {
     Convert(convert::Args),
     /// Say what files are and what would be done with them
     Probe(probe::Args),
+    /// Say whether the bot on this machine is alive, for a container's health check
+    Health(health::Args),
 }
 
 /// Exit codes, the same for every command.
@@ -103,6 +106,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Demo(args) => demo::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Health(args) => health::run(args),
     };
     match outcome {
         Ok(exit) => exit as u8,

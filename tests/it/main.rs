@@ -12,6 +12,7 @@ mod cancel;
 mod cli;
 mod corpus;
 mod disk;
+mod health;
 mod lean;
 mod media;
 mod partial;
