@@ -147,16 +147,7 @@ impl Config {
     pub fn read(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = read_file(file)?;
         let token = token(&given, &file)?;
-        let database = given
-            .database
-            .or(file.database)
-            .unwrap_or_else(|| "sqlite:data/kadr.db".to_owned());
-        let Some(database) = database.strip_prefix("sqlite:").map(PathBuf::from) else {
-            return Err(wrong(
-                format!("database `{database}` is not known"),
-                "use `sqlite:PATH`",
-            ));
-        };
+        let database = database(&given, &file)?;
         let machine = machine(given.device.or(file.device).as_deref())?;
         let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
             Jobs::Auto => machine.jobs_at_once(),
@@ -222,6 +213,14 @@ impl Config {
             .any(|settings| settings.token.is_some() || settings.token_file.is_some() || settings.api_url.is_some());
         let url = given.api_url.as_ref().or(file.api_url.as_ref());
         Ok(asked.then(|| url.cloned().unwrap_or_else(|| API_URL.to_owned())))
+    }
+
+    /// Path of the SQLite database alone, for what needs neither token nor engine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the value and a hint.
+    pub fn database(given: &Settings, file: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        database(given, &read_file(file)?)
     }
 
     /// Telegram's share.
@@ -304,6 +303,15 @@ fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
             "`kadr serve --print-config` prints every key",
         )
     })
+}
+
+fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {
+    let database = given.database.as_deref().or(file.database.as_deref());
+    let database = database.unwrap_or("sqlite:data/kadr.db");
+    database
+        .strip_prefix("sqlite:")
+        .map(PathBuf::from)
+        .ok_or_else(|| wrong(format!("database `{database}` is not known"), "use `sqlite:PATH`"))
 }
 
 fn token(given: &Settings, file: &Settings) -> Result<String, ConfigError> {

@@ -6,6 +6,7 @@
 pub mod convert;
 pub mod demo;
 pub mod doctor;
+pub mod health;
 mod logs;
 pub mod probe;
 pub mod serve;
@@ -39,6 +40,8 @@ enum Command {
     Probe(probe::Args),
     /// Say what this machine can do and what is in the way
     Doctor(doctor::Args),
+    /// Say whether the bot on this machine is alive, for a container's health check
+    Health(health::Args),
 }
 
 /// Exit codes, the same for every command.
@@ -107,6 +110,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Health(args) => health::run(args),
     };
     match outcome {
         Ok(exit) => exit as u8,

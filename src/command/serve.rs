@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, UsageError, logs, print_line};
+use super::{Exit, UsageError, health, logs, print_line};
 use crate::config::{Config, ConfigError, Settings};
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
@@ -108,11 +108,18 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     let workdir = Workdir::open(&config.work_dir).context("make the work folder")?;
     let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
     let working = tokio::spawn(worker.run(shutdown.clone()));
-    let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
-    shutdown.cancel();
-    working
-        .await
-        .context("the worker broke")?
-        .context("the worker stopped")?;
-    listened
+    let heart = store.clone();
+    let carry = async {
+        let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
+        shutdown.cancel();
+        working
+            .await
+            .context("the worker broke")?
+            .context("the worker stopped")?;
+        listened
+    };
+    tokio::select! {
+        outcome = carry => outcome,
+        never = health::beat(heart, &config.database) => match never {},
+    }
 }

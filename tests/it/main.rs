@@ -15,6 +15,8 @@ mod disk;
 mod doctor;
 mod fake_driver;
 mod gpu;
+mod health;
+mod lean;
 mod media;
 mod partial;
 mod plan;

@@ -27,10 +27,36 @@ impl Source<'_> {
             String::new()
         };
         format!(
-            "video_size={}x{}:pix_fmt={}:time_base={num}/{den}:pixel_aspect={sar_num}/{sar_den}{rate}",
-            shape.width, shape.height, shape.format
+            "video_size={}x{}:pix_fmt={}:time_base={num}/{den}:pixel_aspect={sar_num}/{sar_den}{rate}{}",
+            shape.width,
+            shape.height,
+            shape.format,
+            colour_text(shape)
         )
     }
+}
+
+/// From FFmpeg 7 on filters agree on matrix and range when the graph is built: frames that say BT.709 in a graph whose
+/// source says nothing come out of `scale` with the colours of BT.601.
+#[cfg(coded_side_data)]
+fn colour_text(shape: &FrameShape) -> String {
+    // Those of H.273 that the scaler takes; with another one no graph could be built.
+    let matrix = match shape.matrix {
+        1 | 4..=7 | 9 => shape.matrix,
+        _ => 2,
+    };
+    let range = if shape.full_range {
+        ffi::AVColorRange::AVCOL_RANGE_JPEG
+    } else {
+        ffi::AVColorRange::AVCOL_RANGE_MPEG
+    };
+    format!(":colorspace={matrix}:range={}", range as i32)
+}
+
+/// Before it each frame speaks for itself, and the source has no such options.
+#[cfg(not(coded_side_data))]
+fn colour_text(_shape: &FrameShape) -> String {
+    String::new()
 }
 
 /// Frames in, frames out. The description is made of typed numbers by the plan; no user's text reaches it.

@@ -1,0 +1,104 @@
+//! `kadr health`: whether the bot on this machine is alive, for a container's health check.
+//!
+//! `kadr serve` writes its heartbeat beside the database, each time only after the database answered. A process that
+//! hangs, a disk that is full or gone and a database that does not answer all let the heartbeat grow old.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::{Exit, UsageError, print_error, print_line};
+use crate::config::{Config, Settings};
+use crate::store::Store;
+
+const EVERY: Duration = Duration::from_secs(10);
+const AGE_MAX_S: u64 = 60;
+
+/// Arguments of `kadr health`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Database of the bot that is asked about: sqlite:PATH
+    #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
+    database: Option<String>,
+    /// Configuration file; `kadr.toml` in this folder is read where there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit> {
+    let settings = Settings {
+        database: args.database,
+        ..Settings::default()
+    };
+    let database = Config::database(&settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let path = path_beside(&database);
+    match age_s(&path) {
+        Ok(age_s) if age_s <= AGE_MAX_S => {
+            print_line(&format!("healthy: last heartbeat {age_s} s ago"))?;
+            return Ok(Exit::Done);
+        }
+        Ok(age_s) => print_error(
+            &format!("last heartbeat {age_s} s ago (limit {AGE_MAX_S} s)"),
+            "`kadr serve` hangs, was killed, or cannot use its database: see its log",
+        ),
+        Err(error) => print_error(
+            &format!("no heartbeat in `{}`: {error}", path.display()),
+            "start `kadr serve` with this database, or name another one with `--database`",
+        ),
+    }
+    Ok(Exit::Failed)
+}
+
+/// Where the heartbeat of a database's bot lies.
+fn path_beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-heartbeat");
+    name.into()
+}
+
+fn age_s(path: &Path) -> io::Result<u64> {
+    let text = std::fs::read_to_string(path)?;
+    let beat_s: u64 = text.trim().parse().map_err(io::Error::other)?;
+    Ok(now_s().saturating_sub(beat_s))
+}
+
+fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}
+
+/// Beats until it is dropped; a beat that fails is logged, and tried again. The last one is taken away then: a bot
+/// that was stopped is not healthy.
+pub(super) async fn beat(store: impl Store, database: &Path) -> Infallible {
+    let heart = Heart(path_beside(database));
+    let mut ticks = tokio::time::interval(EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.cancel_requests().await {
+            tracing::error!(%error, "no heartbeat: the database does not answer");
+        } else if let Err(error) = heart.beat().await {
+            tracing::error!(%error, "no heartbeat: it cannot be written");
+        }
+    }
+}
+
+struct Heart(PathBuf);
+
+impl Heart {
+    /// By rename: a reader never meets half of it, and a full disk leaves the old one.
+    async fn beat(&self) -> io::Result<()> {
+        let part = self.0.with_extension("part");
+        tokio::fs::write(&part, now_s().to_string()).await?;
+        tokio::fs::rename(&part, &self.0).await
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
