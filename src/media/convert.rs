@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::control::Control;
 use super::device::diagnosis::diagnose;
-use super::device::{self, Caps, Cause, Seat};
+use super::device::{self, Caps, Cause, Context, Seat};
 use super::error::{MediaError, Refusal};
 use super::ffi::{Device, Pass, log};
 use super::info::MediaInfo;
@@ -54,14 +54,15 @@ pub fn convert(
 ) -> Result<Report, MediaError> {
     let (began, cpu_began_s) = (Instant::now(), cpu_s());
     let info = probe(input, limits, control)?;
-    let ways = plan(&info, recipe, caps)?;
+    let mut ways = plan(&info, recipe, caps)?;
     let mut last = None;
     let (mut not_copied, mut fallbacks) = (None, Vec::new());
-    for way in ways {
+    while !ways.is_empty() {
+        let (way, seat) = next(&mut ways, control)?;
         tracing::info!(plan = %way, "plan");
         control.gauge().restart();
         let rung = way.rung;
-        match on_rung(way, (input, output), &info, limits, control) {
+        match on_rung(way, seat, (input, output), &info, limits, control) {
             Ok(done) => {
                 let mut report = report(input, output, &info, done);
                 report.reasons.extend(not_copied);
@@ -101,28 +102,42 @@ pub fn convert(
     }))
 }
 
+/// Takes the best way off the list; of GPUs that are equally good, the one that is least loaded now.
+fn next(ways: &mut Vec<Plan>, control: &Control) -> Result<(Plan, Option<Seat>), MediaError> {
+    let best = std::mem::discriminant(&ways[0].rung);
+    let alike = ways.iter().take_while(|way| std::mem::discriminant(&way.rung) == best);
+    let gpus: Vec<u32> = alike.filter_map(|way| way.rung.gpu()).collect();
+    if gpus.is_empty() {
+        return Ok((ways.remove(0), None));
+    }
+    let seat = device::take(&gpus, control)?;
+    let index = gpus.iter().position(|&gpu| gpu == seat.gpu()).unwrap_or(0);
+    Ok((ways.remove(index), Some(seat)))
+}
+
 /// One way, with a seat on its GPU where one takes part. What fails there is the device's fault until the next way shows
 /// that it was the file's.
 fn on_rung(
     way: Plan,
+    seat: Option<Seat>,
     (input, output): (&Path, &Path),
     info: &MediaInfo,
     limits: &Limits,
     control: &Control,
 ) -> Result<Done, MediaError> {
-    let seat = way.rung.gpu().map(|gpu| device::take(gpu, control)).transpose()?;
+    let context = seat.as_ref().map(Seat::context).transpose()?;
     let mark = log::mark();
     let name = way.rung.to_string();
     let attempt = Attempt {
         input,
         output,
         info,
-        device: seat.as_ref().map(Seat::device),
+        device: context.as_ref().map(Context::device),
         limits,
         control,
     };
     let outcome = attempt.run(way);
-    let Some(seat) = seat else { return outcome };
+    let Some(context) = context else { return outcome };
     outcome.map_err(|error| {
         let what = match error {
             MediaError::Engine { doing, what } => format!("{doing}: {what}"),
@@ -133,7 +148,7 @@ fn on_rung(
         let cause = diagnose(&log::since(mark));
         // What a card cannot do leaves its context whole; after anything else nobody knows.
         if !cause.is_some_and(Cause::lasts) {
-            seat.retire();
+            context.retire();
         }
         MediaError::Device {
             device: name,

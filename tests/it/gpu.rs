@@ -277,3 +277,45 @@ fn two_hundred_jobs_leave_nothing_behind() {
     assert!(driver.count("/peak/contexts") <= 2);
     driver.assert_nothing_left();
 }
+
+/// Two cards, four files at once: both are used, each with one context.
+#[test]
+fn several_gpus_share_the_jobs() {
+    let driver = FakeDriver::new()
+        .env("FAKE_CUDA_DEVICES", "2")
+        .env("FAKE_NVENC_SLEEP_MS", "10");
+    let inputs: Vec<PathBuf> = (0..8)
+        .map(|number| {
+            let input = driver.folder().join(format!("in{number}.mkv"));
+            std::os::unix::fs::symlink(source(), &input).unwrap();
+            input
+        })
+        .collect();
+    let run = driver
+        .command(env!("CARGO_BIN_EXE_kadr"))
+        .args(["convert", "--json", "--jobs", "4", "--out-dir"])
+        .arg(driver.folder())
+        .args(&inputs)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let devices: std::collections::BTreeMap<String, usize> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["type"] == "report")
+        .fold(std::collections::BTreeMap::default(), |mut counts, report| {
+            *counts.entry(report["device"].as_str().unwrap().to_owned()).or_default() += 1;
+            counts
+        });
+    assert_eq!(devices.values().sum::<usize>(), 8);
+    assert!(
+        devices.contains_key("cuda:0") && devices.contains_key("cuda:1"),
+        "{devices:?}"
+    );
+    assert_eq!(driver.count("/peak/contexts"), 2);
+    driver.assert_nothing_left();
+
+    let (report, _) = convert(&driver, &source(), &["--device", "cuda:1"]);
+    assert_eq!(report["device"], "cuda:1");
+}

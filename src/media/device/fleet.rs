@@ -1,7 +1,7 @@
 //! The GPUs of this process: one context each, seats for jobs, and doubt.
 //!
-//! A job takes a [`Seat`] for as long as a way of its plan runs on a GPU: the seat is a permit and a reference to the
-//! context in one, and rides on the stack of the engine's call. A context that may be broken is retired: jobs that hold it
+//! A job takes a [`Seat`] for as long as a way of its plan runs on a GPU: the seat is the permit, from which the shared
+//! [`Context`] is had, and both ride on the stack of the engine's call. A context that may be broken is retired: jobs that hold it
 //! end with it, the next seat gets a new one. What a [`Machine`] has proven is doubted after a failure and proven again,
 //! after a pause that grows while it goes on failing; nothing is believed for ever, neither good nor bad.
 
@@ -38,6 +38,11 @@ struct Berth {
 }
 
 impl Berth {
+    /// How much of it is taken, thousandths.
+    fn load(&self) -> u32 {
+        self.taken * 1000 / self.seats.max(1)
+    }
+
     /// The context, made where there is none. Under the lock: drivers have crashed when two were made at once.
     fn device(&mut self, gpu: u32) -> Result<Device, ffi::AvError> {
         if self.device.is_none() {
@@ -55,14 +60,45 @@ fn berths() -> MutexGuard<'static, BTreeMap<u32, Berth>> {
     BERTHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right to work on a GPU, and its context.
+/// The right to work on a GPU.
 pub(in crate::media) struct Seat {
+    gpu: u32,
+}
+
+/// The context of the GPU that a seat is on.
+pub(in crate::media) struct Context {
     gpu: u32,
     epoch: u64,
     device: Device,
 }
 
 impl Seat {
+    pub(in crate::media) fn gpu(&self) -> u32 {
+        self.gpu
+    }
+
+    /// The context that all share, made where there is none.
+    ///
+    /// # Errors
+    /// [`MediaError::Device`] where none can be made.
+    pub(in crate::media) fn context(&self) -> Result<Context, MediaError> {
+        let mark = log::mark();
+        let mut berths = berths();
+        let berth = berths.entry(self.gpu).or_default();
+        let device = berth.device(self.gpu).map_err(|error| MediaError::Device {
+            device: format!("cuda:{}", self.gpu),
+            cause: diagnose(&log::since(mark)),
+            what: format!("make a context: {error}"),
+        })?;
+        Ok(Context {
+            gpu: self.gpu,
+            epoch: berth.epoch,
+            device,
+        })
+    }
+}
+
+impl Context {
     pub(in crate::media) fn device(&self) -> &Device {
         &self.device
     }
@@ -86,28 +122,25 @@ impl Drop for Seat {
     }
 }
 
-/// Takes a seat, waiting for one where all are taken.
+/// Takes a seat on the least loaded of these GPUs, waiting for one where all are taken.
 ///
 /// # Errors
-/// [`MediaError::Device`] where no context can be made, and what [`Control::check`] says meanwhile.
-pub(in crate::media) fn take(gpu: u32, control: &Control) -> Result<Seat, MediaError> {
+/// What [`Control::check`] says meanwhile.
+pub(in crate::media) fn take(gpus: &[u32], control: &Control) -> Result<Seat, MediaError> {
     let mut berths = berths();
     loop {
         control.check()?;
-        let berth = berths.entry(gpu).or_default();
-        if berth.taken < berth.seats.max(1) {
-            let mark = log::mark();
-            let device = berth.device(gpu).map_err(|error| MediaError::Device {
-                device: format!("cuda:{gpu}"),
-                cause: diagnose(&log::since(mark)),
-                what: format!("make a context: {error}"),
-            })?;
-            berth.taken += 1;
-            return Ok(Seat {
-                gpu,
-                epoch: berth.epoch,
-                device,
-            });
+        let free = gpus
+            .iter()
+            .copied()
+            .filter_map(|gpu| {
+                let berth = berths.entry(gpu).or_default();
+                (berth.taken < berth.seats.max(1)).then(|| (berth.load(), gpu))
+            })
+            .min();
+        if let Some((_, gpu)) = free {
+            berths.entry(gpu).or_default().taken += 1;
+            return Ok(Seat { gpu });
         }
         berths = SEAT_FREE
             .wait_timeout(berths, LOOK_AT_CONTROL)
@@ -116,11 +149,8 @@ pub(in crate::media) fn take(gpu: u32, control: &Control) -> Result<Seat, MediaE
     }
 }
 
-/// How much of a GPU is taken, thousandths.
 fn load(gpu: u32) -> u32 {
-    berths()
-        .get(&gpu)
-        .map_or(0, |berth| berth.taken * 1000 / berth.seats.max(1))
+    berths().get(&gpu).map_or(0, Berth::load)
 }
 
 /// Ways of plans that failed on a device since the process began, by rung and by the name of the cause.

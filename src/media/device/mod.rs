@@ -10,7 +10,7 @@
 //! installed  what of FFmpeg and the driver is there by name
 //! ```
 //!
-//! [`plan`](super::plan::plan) sees a [`Caps`] alone; contexts never leave this module but on a [`Seat`].
+//! [`plan`](super::plan::plan) sees a [`Caps`] alone; contexts never leave this module but in a seat's [`Context`].
 
 pub mod diagnosis;
 mod fleet;
@@ -25,8 +25,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::diagnosis::Cause;
+pub(in crate::media) use self::fleet::{Context, Seat, count, take};
 pub use self::fleet::{Machine, fallbacks};
-pub(in crate::media) use self::fleet::{Seat, count, take};
 use super::ffi;
 use super::preset::{AudioCodec, VideoCodec};
 
