@@ -62,7 +62,7 @@ pub fn convert(
         tracing::info!(plan = %way, "plan");
         control.gauge().restart();
         let rung = way.rung;
-        match on_rung(way, seat, (input, output), &info, limits, control) {
+        match on_rung(way, seat.as_ref(), (input, output), &info, limits, control) {
             Ok(done) => {
                 let mut report = report(input, output, &info, done);
                 report.reasons.extend(not_copied);
@@ -119,13 +119,13 @@ fn next(ways: &mut Vec<Plan>, control: &Control) -> Result<(Plan, Option<Seat>),
 /// that it was the file's.
 fn on_rung(
     way: Plan,
-    seat: Option<Seat>,
+    seat: Option<&Seat>,
     (input, output): (&Path, &Path),
     info: &MediaInfo,
     limits: &Limits,
     control: &Control,
 ) -> Result<Done, MediaError> {
-    let context = seat.as_ref().map(Seat::context).transpose()?;
+    let context = seat.map(Seat::context).transpose()?;
     let mark = log::mark();
     let name = way.rung.to_string();
     let attempt = Attempt {

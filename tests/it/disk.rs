@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use kadr::playground::{Message, Options, Playground, SendAs};
+use kadr::playground::{Message, Playground, SendAs};
 
-use crate::support::bot::WAIT;
+use crate::support::bot::{WAIT, playground_in};
 use crate::support::{clip, long_clip, playable_mkv};
 
 /// The bot in its namespace; stopped when dropped.
@@ -28,12 +28,7 @@ async fn small(test: &str) -> Option<Small> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        port: 0,
-        data_dir: folder.path().join("telegram"),
-    };
-    let playground = Playground::start(options).await.unwrap();
-    playground.add_user(1, "Anna", "en");
+    let playground = playground_in(folder.path()).await;
     fs::create_dir(folder.path().join("data")).unwrap();
     let bot = unshare("mount -t tmpfs -o size=4m kadr data && exec \"$KADR\" serve")
         .current_dir(folder.path())

@@ -4,9 +4,9 @@ use std::io::BufRead;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use kadr::playground::{Options, Playground, SendAs};
+use kadr::playground::{Playground, SendAs};
 
-use crate::support::bot::{Bot, WAIT};
+use crate::support::bot::{Bot, WAIT, playground_in};
 use crate::support::{clip, ffprobe, long_clip, shipped_clip};
 
 /// Takes the engine a few seconds: long enough to be met in the middle.
@@ -67,12 +67,7 @@ fn serve(playground: &Playground, folder: &std::path::Path, grace_s: &str) -> Ch
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_9_the_video_comes_without_sending_it_again() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        port: 0,
-        data_dir: folder.path().join("telegram"),
-    };
-    let playground = Playground::start(options).await.unwrap();
-    playground.add_user(1, "Anna", "en");
+    let playground = playground_in(folder.path()).await;
     let mut bot = serve(&playground, folder.path(), "0");
     playground.send_file(1, &middling_clip(), SendAs::Document).unwrap();
     playground
@@ -123,12 +118,7 @@ fn signal(child: &Child, name: &str) {
 async fn a_second_signal_leaves_at_once_and_without_a_core() {
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            port: 0,
-            data_dir: folder.path().join("telegram"),
-        };
-        let playground = Playground::start(options).await.unwrap();
-        playground.add_user(1, "Anna", "en");
+        let playground = playground_in(folder.path()).await;
         let mut bot = serve(&playground, folder.path(), "600");
         playground.send_file(1, &long_clip(), SendAs::Document).unwrap();
         playground

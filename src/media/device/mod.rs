@@ -18,7 +18,7 @@ pub mod installed;
 pub(in crate::media) mod nvenc;
 pub mod nvml;
 pub(in crate::media) mod open;
-mod prove;
+pub(in crate::media) mod prove;
 mod seats;
 
 use std::fmt;

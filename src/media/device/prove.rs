@@ -149,7 +149,15 @@ fn filters(device: &Device) -> Result<Filters, AvError> {
 
 fn encodes(device: &Device, codec: VideoCodec) -> Result<(), AvError> {
     let frame = through(device, "format=nv12,hwupload")?;
-    let way = VideoEncode {
+    let mut encoder = open::encoder(&plain(codec), &frame, Rational { num: 1, den: 25 })?;
+    encoder.send(Some(&frame))?;
+    encoder.send(None)?;
+    encoder.receive().map(drop)
+}
+
+/// The plainest request: a small picture, as it is.
+pub(in crate::media) fn plain(codec: VideoCodec) -> VideoEncode {
+    VideoEncode {
         picture: Picture {
             width: EDGE,
             height: EDGE,
@@ -169,9 +177,5 @@ fn encodes(device: &Device, codec: VideoCodec) -> Result<(), AvError> {
         speed: "p5",
         gop: 25,
         frame_rate: Rational { num: 25, den: 1 },
-    };
-    let mut encoder = open::encoder(&way, &frame, Rational { num: 1, den: 25 })?;
-    encoder.send(Some(&frame))?;
-    encoder.send(None)?;
-    encoder.receive().map(drop)
+    }
 }

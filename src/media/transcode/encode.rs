@@ -162,35 +162,19 @@ fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::options;
+    use crate::media::device::prove::plain;
     use crate::media::device::{nvenc, software_encoder};
     use crate::media::ffi;
-    use crate::media::info::{Colour, Orientation, Rational};
-    use crate::media::plan::{Alpha, Picture, Rate, VideoEncode};
+    use crate::media::plan::{Rate, VideoEncode};
     use crate::media::preset::VideoCodec;
 
     const CODECS: [VideoCodec; 4] = [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp9];
 
     fn way(codec: VideoCodec, rate: Rate, speed: &'static str) -> VideoEncode {
         VideoEncode {
-            picture: Picture {
-                width: 640,
-                height: 360,
-                scaled: (640, 360),
-                orientation: Orientation::Upright,
-                deinterlace: false,
-                to_bt709: false,
-                peak_nits: None,
-                alpha: Alpha::None,
-                alpha_side_stream: false,
-                fps_max: None,
-                source: Colour::BT709,
-                colour: Colour::BT709,
-            },
-            codec,
             rate,
             speed,
-            gop: 125,
-            frame_rate: Rational { num: 25, den: 1 },
+            ..plain(codec)
         }
     }
 

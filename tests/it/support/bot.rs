@@ -1,6 +1,6 @@
 //! The real bot on a playground, in this process: what a user sees and what lies on the disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kadr::config::{Config, Settings};
@@ -16,6 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 /// Generous: a test waits for an event, never for a time.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
+
+/// A playground with Anna (user 1, English), that keeps its files in this folder.
+pub(crate) async fn playground_in(folder: &Path) -> Playground {
+    let options = Options {
+        port: 0,
+        data_dir: folder.join("telegram"),
+    };
+    let playground = Playground::start(options).await.unwrap();
+    playground.add_user(1, "Anna", "en");
+    playground
+}
 
 pub(crate) struct Bot {
     pub(crate) playground: Playground,
@@ -34,12 +45,7 @@ impl Bot {
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            port: 0,
-            data_dir: folder.path().join("telegram"),
-        };
-        let playground = Playground::start(options).await.unwrap();
-        playground.add_user(1, "Anna", "en");
+        let playground = playground_in(folder.path()).await;
         playground.add_user(2, "Борис", "ru");
         playground.add_user(3, "Chen", "en");
         let mut bot = Self {

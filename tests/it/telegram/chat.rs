@@ -6,13 +6,13 @@ use kadr::config::Settings;
 use kadr::courier::{Courier, CourierError, Files, Meter, Notice};
 use kadr::job::{ChatId, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Reason, Request, Source, UserId};
 use kadr::media::Preset;
-use kadr::playground::{Fault, Message, Options, Playground, SendAs};
+use kadr::playground::{Fault, Message, Playground, SendAs};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{Enqueued, InboxUpdate, QueueLimits, Store};
 use kadr::telegram::delivery::TelegramCourier;
 use serde_json::json;
 
-use crate::support::bot::Bot;
+use crate::support::bot::{Bot, playground_in};
 use crate::support::{long_clip, playable_mkv, shipped_clip};
 
 fn of_bot(chat: &[Message]) -> Vec<&Message> {
@@ -229,12 +229,7 @@ struct Hand {
 
 async fn hand() -> Hand {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        port: 0,
-        data_dir: folder.path().join("telegram"),
-    };
-    let playground = Playground::start(options).await.unwrap();
-    playground.add_user(1, "Anna", "en");
+    let playground = playground_in(folder.path()).await;
     let store = SqliteStore::open(&folder.path().join("kadr.db")).await.unwrap();
     let limits = QueueLimits {
         per_user_max: 5,

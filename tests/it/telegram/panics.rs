@@ -1,7 +1,6 @@
 //! A handler that panics: other chats, the chat itself and the next start go on.
 
 use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
-use kadr::playground::{Options, Playground};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Store,
@@ -11,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::bot::WAIT;
+use crate::support::bot::{WAIT, playground_in};
 
 /// The first handler for one user meets a panic; everything else is the real store's.
 #[derive(Clone, Debug)]
@@ -68,12 +67,7 @@ impl Store for Trapped {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        port: 0,
-        data_dir: folder.path().join("telegram"),
-    };
-    let playground = Playground::start(options).await.unwrap();
-    playground.add_user(1, "Anna", "en");
+    let playground = playground_in(folder.path()).await;
     playground.add_user(UNLUCKY.0, "Bela", "en");
     let options = kadr::telegram::Options {
         token: playground.token().to_owned(),
