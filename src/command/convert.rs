@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::recipe::UnknownWord;
-use crate::media::{self, Caps, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report};
+use crate::media::{self, Caps, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report, Split};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -39,6 +39,9 @@ pub struct Args {
     /// Where to convert: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
+    /// Encode a film in so many segments at once: auto, off, or a number
+    #[arg(long, value_name = "N", default_value = "auto")]
+    segments: String,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -114,8 +117,13 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         .map_err(|error| UsageError::new(error.to_string(), "see `kadr convert --help`"))?;
     let machine = machine_of(&args.device)?;
     let outputs = outputs_of(args)?;
+    let split: Split = args
+        .segments
+        .parse()
+        .map_err(|what: String| UsageError::new(what, "use `--segments auto`"))?;
     let limits = Limits {
         pixels_max: args.pixels_max,
+        split,
         ..Limits::default()
     };
     let current = Arc::new(Mutex::new(None::<Control>));
