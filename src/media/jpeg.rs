@@ -20,7 +20,7 @@ pub(super) fn encode(frame: &Frame, quality: u8) -> Result<Vec<u8>, MediaError> 
         transfer: colour.transfer,
         primaries: colour.primaries,
     };
-    let mut encoder = Encoder::open_video(&target, &frame, Rational { num: 1, den: 25 }, true)
+    let mut encoder = Encoder::open_video(&target, frame, Rational { num: 1, den: 25 }, true)
         .map_err(engine("open the JPEG encoder"))?;
     encoder.send(Some(frame)).map_err(engine("encode a JPEG"))?;
     encoder.send(None).map_err(engine("encode a JPEG"))?;

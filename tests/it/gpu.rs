@@ -178,7 +178,8 @@ fn settings_that_a_card_lacks_are_dropped_one_by_one() {
 /// A fault in mid-film: the next rung begins anew and the video is whole. The numbers lie beyond what the proof takes.
 #[test]
 fn faults_in_mid_film_end_on_a_lower_rung_with_a_whole_video() {
-    let rows: [(&[(&str, &str)], &str, usize); 7] = [
+    type Row = (&'static [(&'static str, &'static str)], &'static str, usize);
+    let rows: [Row; 7] = [
         (&[("FAKE_NVENC_FAIL_AT", "20")], "cuda:0", 1),
         (&[("FAKE_NVENC_FAIL_AT", "20+")], "hybrid:0", 2),
         (&[("FAKE_NVDEC", "fail_at:40")], "cuda:0", 1),

@@ -185,7 +185,7 @@ pub(crate) fn takes_option(encoder: &str, option: &str, value: &str) -> bool {
         return false;
     };
     // Generic options lie in the context, an encoder's own in what is private to it.
-    let flags = ffi::AV_OPT_SEARCH_CHILDREN as i32;
+    let flags = ffi::AV_OPT_SEARCH_CHILDREN;
     // SAFETY: a context that was allocated for this codec, and terminated strings.
     unsafe { ffi::av_opt_set(context.0.as_ptr().cast(), option.as_ptr(), value.as_ptr(), flags) >= 0 }
 }

@@ -45,7 +45,7 @@ impl Packet {
             // SAFETY: libav keeps `side_data_elems` entries there while the packet lives.
             let side = unsafe { &*raw.side_data.add(index) };
             // SAFETY: each owns `size` bytes.
-            let bytes = unsafe { std::slice::from_raw_parts(side.data, side.size as usize) };
+            let bytes = unsafe { std::slice::from_raw_parts(side.data, side.size) };
             (side.type_ as i32, bytes)
         })
     }

@@ -294,7 +294,12 @@ pub(super) fn zero_us(plan: &Plan, info: &MediaInfo) -> i64 {
 fn open(job: &Job<'_>, input: File) -> Result<Input, MediaError> {
     let mut demuxer = Input::open_patiently(input, super::probe::patience(job.info), job.limits, job.control)
         .map_err(|error| super::probe::refuse(error, job.control))?;
-    let video = job.plan.video.as_ref().filter(|_| job.takes_pictures());
+    // The sound of a part begins where the whole line would: at the key frame that seeking finds.
+    let video = job
+        .plan
+        .video
+        .as_ref()
+        .filter(|_| job.takes_pictures() || job.plan.cut.is_some());
     let audio = job.plan.audio.as_ref().filter(|_| job.takes_sound());
     let streams = [video.map(|(index, _)| *index), audio.map(|(index, _)| *index)];
     demuxer.keep_only(&streams.into_iter().flatten().collect::<Vec<_>>());
