@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::recipe::UnknownWord;
-use crate::media::{self, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report};
+use crate::media::{self, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report, Split};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -46,6 +46,9 @@ pub struct Args {
     /// Files at once
     #[arg(short, long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
+    /// Encode a film in so many segments at once: auto, off, or a number
+    #[arg(long, value_name = "N", default_value = "auto")]
+    segments: String,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -121,8 +124,13 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         .map_err(|error| UsageError::new(error.to_string(), "see `kadr convert --help`"))?;
     let machine = machine_of(&args.device)?;
     let outputs = outputs_of(args)?;
+    let split: Split = args
+        .segments
+        .parse()
+        .map_err(|what: String| UsageError::new(what, "use `--segments auto`"))?;
     let limits = Limits {
         pixels_max: args.pixels_max,
+        split,
         ..Limits::default()
     };
     let batch = Batch {

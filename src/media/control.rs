@@ -13,6 +13,8 @@ use super::error::MediaError;
 #[derive(Clone, Debug)]
 pub struct Control {
     cancel: Arc<AtomicBool>,
+    /// The flag of the conversion that this is a part of.
+    above: Option<Arc<AtomicBool>>,
     gauge: Arc<Gauge>,
     deadline: Option<Instant>,
     limit: Duration,
@@ -24,9 +26,20 @@ impl Control {
     pub fn new(limit: Option<Duration>) -> Self {
         Self {
             cancel: Arc::default(),
+            above: None,
             gauge: Arc::default(),
             deadline: limit.map(|limit| Instant::now() + limit),
             limit: limit.unwrap_or_default(),
+        }
+    }
+
+    /// For parts of this conversion: stops with it, and can be stopped alone; has a gauge of its own.
+    pub(super) fn part(&self) -> Self {
+        Self {
+            cancel: Arc::default(),
+            above: Some(Arc::clone(&self.cancel)),
+            gauge: Arc::default(),
+            ..self.clone()
         }
     }
 
@@ -46,7 +59,8 @@ impl Control {
     /// # Errors
     /// [`MediaError::Canceled`] once cancelled, [`MediaError::TimeLimit`] once past the deadline.
     pub fn check(&self) -> Result<(), MediaError> {
-        if self.cancel.load(Relaxed) {
+        let above = self.above.as_ref().is_some_and(|above| above.load(Relaxed));
+        if above || self.cancel.load(Relaxed) {
             return Err(MediaError::Canceled);
         }
         match self.deadline {
@@ -139,6 +153,10 @@ impl Gauge {
 
     pub(super) fn reach(&self, done_us: u64) {
         self.done_us.fetch_max(done_us, Relaxed);
+    }
+
+    pub(super) fn advance(&self, by_us: u64) {
+        self.done_us.fetch_add(by_us, Relaxed);
     }
 
     pub(super) fn count_frame(&self) {

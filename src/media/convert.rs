@@ -17,6 +17,7 @@ use super::preset::{Container, VideoCodec};
 use super::probe::{open_file, probe};
 use super::recipe::Recipe;
 use super::report::{Fallback, Report};
+use super::segment;
 use super::sheet;
 use super::transcode::{PassOf, Tally, transcode};
 use super::verify::{Verdict, verify};
@@ -37,6 +38,7 @@ struct Done {
     verdict: Verdict,
     /// Times that it was encoded, not counting a first pass.
     attempts: u32,
+    segments: u32,
 }
 
 /// Converts `input` to `output`: never leaves a partial file under the final name, nor beside it.
@@ -171,11 +173,11 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self, mut way: Plan) -> Result<Done, MediaError> {
         let Some(size_max) = way.contract.size_bytes_max else {
-            return self.once(way, None);
+            return self.once(way);
         };
         let Some(Rate::Bits { .. }) = way.encode().map(|encode| encode.rate) else {
             // A copy that turns out larger than the source was.
-            return self.once(way, None).and_then(|done| {
+            return self.once(way).and_then(|done| {
                 if done.verdict.size_bytes > size_max {
                     return Err(MediaError::Unfit(format!(
                         "{} bytes are more than {size_max}",
@@ -221,6 +223,7 @@ impl Attempt<'_> {
                     tally,
                     verdict,
                     attempts,
+                    segments: 1,
                 })
             }
             None => Err(Refusal::SizeUnreachable {
@@ -233,12 +236,32 @@ impl Attempt<'_> {
         }
     }
 
-    fn once(&self, way: Plan, statistics: Option<&Path>) -> Result<Done, MediaError> {
+    fn once(&self, mut way: Plan) -> Result<Done, MediaError> {
+        if let Some(workers) = segment::workers(&way, self.info, None, self.limits) {
+            match self.split(&way, workers) {
+                Ok((part, tally, verdict, segments)) => {
+                    self.keep(part)?;
+                    return Ok(Done {
+                        way,
+                        tally,
+                        verdict,
+                        attempts: 1,
+                        segments,
+                    });
+                }
+                Err(stopped @ (MediaError::Canceled | MediaError::TimeLimit { .. })) => return Err(stopped),
+                // Whatever it was, one engine has yet to fail.
+                Err(why) => {
+                    tracing::info!(%why, "not split");
+                    way.reasons.push(format!("not split: {why}"));
+                }
+            }
+        }
         let (tally, verdict) = if way.contract.container == Container::Jpeg {
             let verdict = sheet::draw(&way, self.info, self.open()?, self.output, self.limits, self.control)?;
             (Tally::default(), verdict)
         } else {
-            let (part, tally, verdict) = self.write(&way, statistics)?;
+            let (part, tally, verdict) = self.write(&way, None)?;
             self.keep(part)?;
             (tally, verdict)
         };
@@ -247,6 +270,7 @@ impl Attempt<'_> {
             tally,
             verdict,
             attempts: 1,
+            segments: 1,
         })
     }
 
@@ -317,6 +341,25 @@ impl Attempt<'_> {
         Ok((part, tally, verdict))
     }
 
+    /// As [`Attempt::write`], by so many encoders at once.
+    fn split(&self, way: &Plan, workers: u32) -> Result<(tempfile::NamedTempFile, Tally, Verdict, u32), MediaError> {
+        let part = self.part()?;
+        let writer = part.reopen().map_err(|source| io("create the output", source))?;
+        let work = segment::Work {
+            plan: way,
+            info: self.info,
+            open: &|| self.open(),
+            folder: self.folder(),
+            device: self.device,
+            limits: self.limits,
+            control: self.control,
+        };
+        let (tally, segments) = segment::transcode(&work, workers, writer)?;
+        let verdict = verify(part.path(), way, self.info, &tally, self.limits, self.control)?;
+        self.control.check()?;
+        Ok((part, tally, verdict, segments))
+    }
+
     fn keep(&self, part: tempfile::NamedTempFile) -> Result<(), MediaError> {
         make_readable(part.as_file());
         part.persist(self.output)
@@ -376,6 +419,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         tally,
         verdict,
         attempts,
+        segments,
     } = done;
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let duration_s = verdict.duration_us as f64 / 1e6;
@@ -396,6 +440,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
             .collect(),
         reasons: way.reasons,
         attempts,
+        segments,
         fallbacks: Vec::new(),
         frames: verdict.frames,
         duration_s,

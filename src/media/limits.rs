@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::segment::Split;
+
 /// The limits that every input is held to.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -17,6 +19,8 @@ pub struct Limits {
     pub size_bytes_max: Option<u64>,
     /// Most threads that decoders and encoders of one job may use; `None` for one a core.
     pub threads_max: Option<u32>,
+    /// Into how many segments a film may be split, each with an encoder of its own.
+    pub split: Split,
 }
 
 impl Default for Limits {
@@ -29,6 +33,7 @@ impl Default for Limits {
             streams_max: 16,
             size_bytes_max: None,
             threads_max: None,
+            split: Split::Auto,
         }
     }
 }

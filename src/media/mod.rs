@@ -4,6 +4,7 @@
 //! probe(file)  -> MediaInfo            reads the file under every safety limit (ffi::open)
 //! plan(info, recipe, caps) -> [Plan]   pure; best way first, the CPU last, never empty
 //! transcode(plan, input, part)         demux | decode | filter | encode | mux on scoped threads
+//! segment                              the same for a film in segments, over several engines, where that is faster
 //! verify(part, plan)  -> Verdict       re-opens the output: is it what was promised?
 //! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
 //! ```
@@ -27,6 +28,7 @@ pub mod preset;
 pub mod probe;
 pub mod recipe;
 pub mod report;
+mod segment;
 mod sheet;
 mod sniff;
 pub mod thumbnail;
@@ -46,6 +48,7 @@ pub use self::preset::Preset;
 pub use self::probe::probe;
 pub use self::recipe::Recipe;
 pub use self::report::{Report, Warning};
+pub use self::segment::Split;
 
 /// Part of the key of remembered results: raised whenever outputs change.
 pub const ENGINE_VERSION: &str = "2";

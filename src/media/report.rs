@@ -97,6 +97,9 @@ pub struct Report {
     /// Times that it was encoded until its size was right; 1 where none was asked for.
     #[serde(default)]
     pub attempts: u32,
+    /// Segments that were encoded at once; 1 where it was not split.
+    #[serde(default = "one")]
+    pub segments: u32,
     /// Video frames in the output.
     pub frames: u64,
     /// Of the output, seconds, from the re-opened file.
@@ -113,4 +116,8 @@ pub struct Report {
     pub in_bytes: u64,
     /// Size of the result, bytes.
     pub out_bytes: u64,
+}
+
+fn one() -> u32 {
+    1
 }

@@ -23,6 +23,7 @@ mod plan;
 mod playground;
 mod presets;
 mod recovery;
+mod segment;
 mod store;
 mod support;
 mod telegram;

@@ -21,6 +21,49 @@ impl Packet {
             .ok_or(AvError::NO_MEMORY)
     }
 
+    /// A packet with a copy of these bytes and these of libav's flags.
+    pub(crate) fn of(bytes: &[u8], flags: i32) -> Result<Self, AvError> {
+        let mut packet = Self::new()?;
+        let size = i32::try_from(bytes.len()).map_err(|_| AvError::NO_MEMORY)?;
+        // SAFETY: a valid, empty packet; libav allocates `size` bytes that it owns.
+        check(unsafe { ffi::av_new_packet(packet.0.as_ptr(), size) })?;
+        let raw = packet.raw_mut();
+        raw.flags = flags;
+        // SAFETY: just allocated with this size, no overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), raw.data, bytes.len()) };
+        Ok(packet)
+    }
+
+    pub(crate) fn flags(&self) -> i32 {
+        self.raw().flags
+    }
+
+    /// What libav says beside the data: its number for the kind, and the bytes.
+    pub(crate) fn side_data(&self) -> impl Iterator<Item = (i32, &[u8])> {
+        let raw = self.raw();
+        (0..raw.side_data_elems as usize).map(|index| {
+            // SAFETY: libav keeps `side_data_elems` entries there while the packet lives.
+            let side = unsafe { &*raw.side_data.add(index) };
+            // SAFETY: each owns `size` bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(side.data, side.size) };
+            (side.type_ as i32, bytes)
+        })
+    }
+
+    /// Adds a copy of what [`Packet::side_data`] gave.
+    pub(crate) fn add_side_data(&mut self, kind: i32, bytes: &[u8]) -> Result<(), AvError> {
+        // SAFETY: the number came from a packet of libav's own.
+        let kind = unsafe { std::mem::transmute::<i32, ffi::AVPacketSideDataType>(kind) };
+        // SAFETY: a valid packet; libav allocates as many bytes, which the packet owns, or returns null.
+        let data = unsafe { ffi::av_packet_new_side_data(self.0.as_ptr(), kind, bytes.len()) };
+        if data.is_null() {
+            return Err(AvError::NO_MEMORY);
+        }
+        // SAFETY: just allocated with this size, no overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len()) };
+        Ok(())
+    }
+
     fn raw(&self) -> &ffi::AVPacket {
         // SAFETY: valid while self lives.
         unsafe { self.0.as_ref() }
@@ -205,6 +248,17 @@ impl Frame {
 
     pub(crate) fn is_corrupt(&self) -> bool {
         self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
+    }
+
+    /// The field went in FFmpeg 8, the flag came in 6.1.
+    #[cfg(coded_side_data)]
+    pub(crate) fn is_interlaced(&self) -> bool {
+        self.raw().flags & ffi::AV_FRAME_FLAG_INTERLACED != 0
+    }
+
+    #[cfg(not(coded_side_data))]
+    pub(crate) fn is_interlaced(&self) -> bool {
+        self.raw().interlaced_frame != 0
     }
 
     fn pool(&self) -> Option<Pool> {

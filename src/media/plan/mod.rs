@@ -257,6 +257,11 @@ impl Plan {
         }
     }
 
+    /// Length of the part that is kept, microseconds; `None` for all that follows its beginning.
+    pub(super) fn kept_us(&self) -> Option<i64> {
+        self.cut.and_then(|cut| Some(cut.to_us? - cut.from_us))
+    }
+
     /// Length of the output as far as the source's is known, microseconds.
     #[must_use]
     pub fn duration_us(&self, info: &MediaInfo) -> Option<i64> {

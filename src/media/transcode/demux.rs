@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 
 use super::check::Check;
-use super::{Halt, Job, Stage, ToMux, engine};
+use super::share::{Share, Span};
+use super::{Halt, Job, Stage, ToMux, engine, unfit};
 use crate::media::error::MediaError;
 use crate::media::ffi::{AvError, ColourTagger, Input, Packet, StreamParams};
 use crate::media::info::{Colour, Rational};
@@ -105,6 +106,9 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
                 .map_err(|_| Halt::Hungup)?;
         }
     }
+    if let (Share::Pictures(span), [Route::Decode { to, .. }]) = (job.share, routes.as_slice()) {
+        return demux_span(job, demuxer, span, to);
+    }
     seek(job, &mut demuxer);
     let bases: Vec<Rational> = (0..demuxer.stream_count())
         .map(|index| demuxer.facts(index).time_base)
@@ -157,6 +161,36 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
                 return Err(unfit("its packets do not decode"));
             }
             copy.to.send(ToMux::End(copy.index)).map_err(|_| Halt::Hungup)?;
+        }
+    }
+    Ok(())
+}
+
+/// The packets of one segment, from its key frame to the last that one of its frames needs.
+fn demux_span(job: &Job<'_>, mut demuxer: Input, span: &Span<'_>, to: &SyncSender<Packet>) -> Stage {
+    let exact = job.info.is_container(&["mov", "matroska"]);
+    if let (true, Some(from_us)) = (exact, span.seek_us)
+        && let Err(error) = demuxer.seek(from_us)
+    {
+        tracing::debug!(%error, "no seeking, reading up to the segment");
+    }
+    let mut begun = false;
+    let mut left = span.packets;
+    while left > 0 {
+        job.control.check()?;
+        let packet = match demuxer.read() {
+            Ok(Some(packet)) => packet,
+            Err(AvError::EXIT) => return Err(stop_reason(job)),
+            Ok(None) | Err(_) => return Err(unfit("its key frames are not found again")),
+        };
+        if packet.stream() != span.stream {
+            continue;
+        }
+        begun = begun || (packet.is_key() && packet.pts() == Some(span.key));
+        if begun {
+            left -= 1;
+            count_input(job, &packet);
+            to.send(packet).map_err(|_| Halt::Hungup)?;
         }
     }
     Ok(())
@@ -282,10 +316,6 @@ impl Copy {
         };
         (pts, dts)
     }
-}
-
-fn unfit(why: &str) -> Halt {
-    Halt::Failed(MediaError::Unfit(why.to_owned()))
 }
 
 /// Opening failed before the line ran: a fault of ours.

@@ -1,12 +1,17 @@
 //! Frames -> frames as the encoder wants them, on the output's clock. The graph is built from the frames that really
 //! arrive, and anew where their shape changes; the old one gives up what it holds first.
+//!
+//! A line that makes one segment of a film has its frames listed: it takes those and no others, and gives up where one
+//! differs, for its neighbours could not know.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use tempfile::NamedTempFile;
 
-use super::{Filtered, Halt, Job, Stage, engine, receive};
+use super::clock::Clock;
+use super::share::{Cursor, Share};
+use super::{Filtered, Halt, Job, Stage, engine, receive, unfit};
 use crate::media::chain::{self, Target};
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
@@ -14,92 +19,20 @@ use crate::media::info::Rational;
 use crate::media::plan::{AudioWay, VideoEncode};
 use crate::media::recipe::Trim;
 
-/// Rebases times and keeps them strictly ascending.
-struct Clock {
-    shift: i64,
-    last: Option<i64>,
-    /// As the source says it.
-    last_raw: Option<i64>,
-    step: i64,
-    /// Between frames whose times are equal: half a frame, but no less than the contract's frame rate.
-    squeezed: i64,
-    /// The first frame is to be 0: for streams whose container has no presentation times, or that are alone.
-    anchored: bool,
-    /// Times that are kept, in the stream's base.
-    kept: Option<i64>,
-    cut: bool,
-}
-
-impl Clock {
-    fn new(job: &Job<'_>, encode: &VideoEncode, time_base: Rational) -> Self {
-        // The source's own rate: a cap on the frame rate comes after the clock.
-        let fps = job.info.video().map_or(0.0, |video| video.fps);
-        #[expect(clippy::cast_possible_truncation, reason = "a frame lasts less than a day")]
-        let frame_us = (1e6
-            / if fps > 0.0 {
-                fps
-            } else {
-                encode.frame_rate.value().max(1.0)
-            }) as i64;
-        let step = Rational::MICROS.rescale(frame_us, time_base).max(1);
-        let fastest = Rational { num: 1, den: 60 }.rescale(1, time_base);
-        Self {
-            shift: Rational::MICROS.rescale(job.zero_us, time_base),
-            last: None,
-            last_raw: None,
-            step,
-            squeezed: (step / 2).max(fastest).max(1),
-            anchored: job.info.video().is_some_and(|video| !video.has_pts)
-                || job.info.is_container(&["avi"])
-                || job.plan.audio.is_none(),
-            kept: job.kept_us().map(|us| Rational::MICROS.rescale(us, time_base)),
-            cut: job.plan.cut.is_some_and(|cut| cut.from_us > 0),
-        }
-    }
-
-    /// Whether the frame lies in the part that is kept.
-    fn place(&mut self, job: &Job<'_>, frame: &mut Frame) -> bool {
-        let raw = frame.best_effort().or(frame.pts());
-        if self.cut && raw.is_some_and(|raw| raw < self.shift) {
-            return false;
-        }
-        if let (None, Some(first), true) = (self.last, raw, self.anchored) {
-            self.kept = self
-                .kept
-                .map(|kept| if self.cut { kept - (first - self.shift) } else { kept });
-            self.shift = first;
-        }
-        let guess = self.last.map_or(0, |last| last + self.step);
-        let mut pts = raw.map_or(guess, |pts| pts - self.shift);
-        // A frame that would outlast the part by more than a tenth of itself is not begun.
-        if self.kept.is_some_and(|kept| pts + self.step > kept + self.step / 10) {
-            return false;
-        }
-        if let Some(last) = self.last
-            && pts <= last
-        {
-            job.tally.clamped.fetch_add(1, Relaxed);
-            // Frames with one time are spread; a clock that goes back is waited for, lest all that follows be late.
-            pts = last + if raw == self.last_raw { self.squeezed } else { 1 };
-        }
-        self.last = Some(pts);
-        self.last_raw = raw;
-        frame.set_pts(Some(pts));
-        true
-    }
-}
-
 pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
     let Some(encode) = job.plan.encode() else { return Ok(()) };
-    let mut clock = Clock::new(job, encode, time_base);
+    let mut places = Places::new(job, encode, time_base);
     let mut first: Option<FrameShape> = None;
     let mut graph: Option<(FrameShape, Graph)> = None;
     while let Some(mut frame) = receive(job, from)? {
-        if !clock.place(job, &mut frame) {
+        if !places.place(job, &mut frame)? {
             continue;
         }
         frame.forget_picture_type();
         let shape = frame.shape();
+        if let Share::Pictures(span) = job.share {
+            span.admit(&frame, &shape, encode.picture.deinterlace).map_err(unfit)?;
+        }
         if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
             if let Some((_, old)) = &mut graph {
                 end(old, to)?;
@@ -114,7 +47,46 @@ pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, 
         graph.send(Some(frame)).map_err(engine("filter the video"))?;
         drain(graph, to)?;
     }
+    places.end()?;
     graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+}
+
+/// Where frames get their times from: the clock, or the list of a segment.
+enum Places<'a> {
+    Clock(Clock),
+    List(Cursor<'a>),
+}
+
+impl<'a> Places<'a> {
+    fn new(job: &Job<'a>, encode: &VideoEncode, time_base: Rational) -> Self {
+        match job.share {
+            Share::Pictures(span) => Self::List(Cursor::new(span.times)),
+            Share::All | Share::Sound => Self::Clock(Clock::new(job.plan, job.info, encode, job.zero_us, time_base)),
+        }
+    }
+
+    /// Whether the frame is wanted; sets its time.
+    fn place(&mut self, job: &Job<'_>, frame: &mut Frame) -> Result<bool, Halt> {
+        let raw = frame.best_effort().or(frame.pts());
+        let pts = match self {
+            Self::Clock(clock) => clock.place(raw).map(|(pts, clamped)| {
+                job.tally.clamped.fetch_add(u64::from(clamped), Relaxed);
+                pts
+            }),
+            Self::List(cursor) => cursor.place(raw).map_err(unfit)?,
+        };
+        if pts.is_some() {
+            frame.set_pts(pts);
+        }
+        Ok(pts.is_some())
+    }
+
+    fn end(&self) -> Stage {
+        match self {
+            Self::Clock(_) => Ok(()),
+            Self::List(cursor) => cursor.end().map_err(unfit),
+        }
+    }
 }
 
 fn open_video(

@@ -11,14 +11,20 @@
 //! drops its ends of the queues: its neighbours wake and end too, so the whole line falls within one packet. The first
 //! real error wins. Mux always receives, so the line cannot lock up whatever the order of packets is.
 //!
+//! The same line makes parts of a film for [`segment`](super::segment): the pictures of one segment, or the sound, end in
+//! a [`Spool`] instead of the muxer, and [`join`] lets only the muxer run.
+//!
 //! Times: one common start is subtracted from all streams, so the offset between sound and picture stays.
 
 mod check;
+mod clock;
 mod decode;
 mod demux;
 mod encode;
 mod filter;
 mod mux;
+mod share;
+mod spool;
 
 use std::fs::File;
 use std::path::Path;
@@ -28,8 +34,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
+pub(super) use self::clock::Clock;
 use self::demux::Route;
-use super::control::Control;
+pub(super) use self::share::{Share, Span};
+pub(super) use self::spool::{Packets, Spool};
+use super::control::{Control, Gauge};
 use super::error::MediaError;
 use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams};
 use super::info::{MediaInfo, Rational};
@@ -120,6 +129,7 @@ struct Job<'a> {
     pass: Option<PassOf<'a>>,
     /// The GPU that takes part.
     device: Option<&'a Device>,
+    share: Share<'a>,
     /// What is 0 in the output, microseconds on the source's clock.
     zero_us: i64,
     threads: u32,
@@ -128,12 +138,20 @@ struct Job<'a> {
 impl Job<'_> {
     /// Length of the part that is kept, microseconds; `None` for all of it.
     fn kept_us(&self) -> Option<i64> {
-        self.plan.cut.and_then(|cut| Some(cut.to_us? - cut.from_us))
+        self.plan.kept_us()
     }
 
     /// The GPU, for a stage that works on it.
     fn device_if(&self, works_there: bool) -> Option<&Device> {
         self.device.filter(|_| works_there)
+    }
+
+    fn takes_pictures(&self) -> bool {
+        !matches!(self.share, Share::Sound)
+    }
+
+    fn takes_sound(&self) -> bool {
+        !matches!(self.share, Share::Pictures(_))
     }
 
     fn only_statistics(&self) -> bool {
@@ -152,12 +170,6 @@ pub(super) fn transcode(
     control: &Control,
 ) -> Result<Tally, MediaError> {
     let tally = Tally::default();
-    let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control)
-        .map_err(|error| super::probe::refuse(error, control))?;
-    let video = plan.video.as_ref().map(|(index, _)| *index);
-    let audio = plan.audio.as_ref().map(|(index, _)| *index);
-    demuxer.keep_only(&[video, audio].into_iter().flatten().collect::<Vec<_>>());
-    let start_us = common_start_us(info, video, audio);
     let job = Job {
         plan,
         info,
@@ -166,14 +178,132 @@ pub(super) fn transcode(
         tally: &tally,
         pass,
         device,
-        zero_us: start_us + plan.cut.map_or(0, |cut| cut.from_us),
+        share: Share::All,
+        zero_us: zero_us(plan, info),
         threads: limits.threads_max.unwrap_or(0),
     };
+    let demuxer = open(&job, input)?;
     control
         .gauge()
         .start(plan.duration_us(info).map_or(0, i64::unsigned_abs));
-    run(&job, demuxer, output)?;
+    run(&job, demuxer, |expected, at_mux| {
+        if job.only_statistics() {
+            mux::count(&job, at_mux)
+        } else {
+            mux::mux(&job, output, expected, at_mux)
+        }
+    })?;
     Ok(tally)
+}
+
+/// A part of what a plan makes, and who makes it.
+pub(super) struct Part<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) info: &'a MediaInfo,
+    pub(super) share: Share<'a>,
+    pub(super) device: Option<&'a Device>,
+    pub(super) threads: u32,
+    pub(super) limits: &'a Limits,
+    pub(super) control: &'a Control,
+}
+
+/// Makes a part of the output; `pace` is the film's gauge and how far a picture moves it, microseconds.
+pub(super) fn part(
+    part: &Part<'_>,
+    input: File,
+    mut spool: Spool,
+    pace: Option<(&Gauge, u64)>,
+) -> Result<(Spool, Tally), MediaError> {
+    let tally = Tally::default();
+    let job = Job {
+        plan: part.plan,
+        info: part.info,
+        limits: part.limits,
+        control: part.control,
+        tally: &tally,
+        pass: None,
+        device: part.device,
+        share: part.share,
+        zero_us: zero_us(part.plan, part.info),
+        threads: part.threads,
+    };
+    let demuxer = open(&job, input)?;
+    run(&job, demuxer, |_, at_mux| spool::spool(&job, &mut spool, pace, at_mux))?;
+    Ok((spool, tally))
+}
+
+/// Lets the muxer run alone: `feed` sends what parts have made.
+pub(super) fn join(
+    (plan, info): (&Plan, &MediaInfo),
+    output: File,
+    limits: &Limits,
+    control: &Control,
+    feed: impl FnOnce(&Feed) -> Result<(), MediaError> + Send,
+) -> Result<Tally, MediaError> {
+    let tally = Tally::default();
+    let job = Job {
+        plan,
+        info,
+        limits,
+        control,
+        tally: &tally,
+        pass: None,
+        device: None,
+        share: Share::All,
+        zero_us: zero_us(plan, info),
+        threads: 1,
+    };
+    let expected = usize::from(plan.video.is_some()) + usize::from(plan.audio.is_some());
+    let first_error = FirstError::default();
+    let keep = &first_error;
+    let muxed = thread::scope(|scope| {
+        let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
+        scope.spawn(move || keep.keep(feed(&Feed(to_mux)).map_err(Halt::Failed)));
+        mux::mux(&job, output, expected, &at_mux)
+    });
+    settle(&job, first_error, muxed)?;
+    Ok(tally)
+}
+
+/// The way into the muxer. A muxer that went away is no error here: it knows why.
+pub(super) struct Feed(SyncSender<ToMux>);
+
+impl Feed {
+    pub(super) fn ready(&self, index: usize, params: StreamParams) {
+        let _ = self.0.send(ToMux::Ready(index, params));
+    }
+
+    /// Whether there is still a muxer.
+    pub(super) fn packet(&self, index: usize, packet: Packet) -> bool {
+        self.0.send(ToMux::Packet(index, packet)).is_ok()
+    }
+
+    pub(super) fn end(&self, index: usize) {
+        let _ = self.0.send(ToMux::End(index));
+    }
+}
+
+/// What is 0 in the output, microseconds on the source's clock.
+pub(super) fn zero_us(plan: &Plan, info: &MediaInfo) -> i64 {
+    let video = plan.video.as_ref().map(|(index, _)| *index);
+    let audio = plan.audio.as_ref().map(|(index, _)| *index);
+    common_start_us(info, video, audio) + plan.cut.map_or(0, |cut| cut.from_us)
+}
+
+/// A demuxer of the streams that the job's share takes.
+fn open(job: &Job<'_>, input: File) -> Result<Input, MediaError> {
+    let mut demuxer = Input::open_patiently(input, super::probe::patience(job.info), job.limits, job.control)
+        .map_err(|error| super::probe::refuse(error, job.control))?;
+    // The sound of a part begins where the whole line would: at the key frame that seeking finds.
+    let video = job
+        .plan
+        .video
+        .as_ref()
+        .filter(|_| job.takes_pictures() || job.plan.cut.is_some());
+    let audio = job.plan.audio.as_ref().filter(|_| job.takes_sound());
+    let streams = [video.map(|(index, _)| *index), audio.map(|(index, _)| *index)];
+    demuxer.keep_only(&streams.into_iter().flatten().collect::<Vec<_>>());
+    Ok(demuxer)
 }
 
 /// The earliest of the chosen streams; but sound that is ahead of the picture by less than a frame is a decoder's
@@ -197,21 +327,21 @@ fn common_start_us(info: &MediaInfo, video: Option<usize>, audio: Option<usize>)
     }
 }
 
-/// Builds the line on scoped threads and muxes on this one.
-fn run(job: &Job<'_>, demuxer: Input, output: File) -> Result<(), MediaError> {
+/// Builds the line on scoped threads; its end, the muxer or what stands for it, runs on this one.
+fn run(job: &Job<'_>, demuxer: Input, end: impl FnOnce(usize, &Receiver<ToMux>) -> Stage) -> Result<(), MediaError> {
     let first_error = FirstError::default();
     let keep = &first_error;
-    let muxed = thread::scope(|scope| -> Result<(), MediaError> {
+    let ended = thread::scope(|scope| -> Result<Stage, MediaError> {
         let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
         let mut routes: Vec<Route> = Vec::new();
-        if let Some((index, way)) = &job.plan.video {
+        if let Some((index, way)) = job.plan.video.as_ref().filter(|_| job.takes_pictures()) {
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
             routes.push(match way {
                 VideoWay::Copy { tags } => Route::copy(job, *index, params, *tags, &to_mux)?,
                 VideoWay::Encode(_) => converted(scope, job, keep, *index, params, &to_mux),
             });
         }
-        if let Some((index, way)) = &job.plan.audio
+        if let Some((index, way)) = job.plan.audio.as_ref().filter(|_| job.takes_sound())
             && !job.only_statistics()
         {
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
@@ -223,22 +353,20 @@ fn run(job: &Job<'_>, demuxer: Input, output: File) -> Result<(), MediaError> {
         let expected = routes.len();
         drop(to_mux);
         scope.spawn(move || keep.keep(demux::demux(job, demuxer, routes)));
-        let outcome = if job.only_statistics() {
-            mux::count(job, &at_mux)
-        } else {
-            mux::mux(job, output, expected, &at_mux)
-        };
+        let outcome = end(expected, &at_mux);
         drop(at_mux);
-        match outcome {
-            Err(Halt::Failed(error)) => Err(error),
-            Err(Halt::Hungup) | Ok(()) => Ok(()),
-        }
+        Ok(outcome)
     });
+    settle(job, first_error, ended.unwrap_or_else(|error| Err(Halt::Failed(error))))
+}
+
+/// What a line came to: what stopped it counts before what its end made of that.
+fn settle(job: &Job<'_>, first_error: FirstError, ended: Stage) -> Result<(), MediaError> {
     let stopped = first_error.take();
     job.control.check()?;
-    match (stopped, muxed) {
-        (Some(error), _) | (None, Err(error)) => Err(error),
-        (None, Ok(())) => Ok(()),
+    match (stopped, ended) {
+        (Some(error), _) | (None, Err(Halt::Failed(error))) => Err(error),
+        (None, Err(Halt::Hungup) | Ok(())) => Ok(()),
     }
 }
 
@@ -296,6 +424,11 @@ fn receive<T>(job: &Job<'_>, from: &Receiver<T>) -> Result<Option<T>, Halt> {
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+}
+
+/// What was found on the way does not fit this way of working.
+fn unfit(why: &str) -> Halt {
+    Halt::Failed(MediaError::Unfit(why.to_owned()))
 }
 
 /// A fault of ours, or of this build of libav.
