@@ -237,7 +237,7 @@ impl Attempt<'_> {
     }
 
     fn once(&self, mut way: Plan) -> Result<Done, MediaError> {
-        if let Some(workers) = segment::workers(&way, self.info, None, self.limits) {
+        if let Some(workers) = segment::workers(&way, self.info, self.limits) {
             match self.split(&way, workers) {
                 Ok((part, tally, verdict, segments)) => {
                     self.keep(part)?;

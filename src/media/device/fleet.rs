@@ -348,7 +348,10 @@ fn prove_one(index: u32) -> Result<Gpu, Fault> {
     }
     drop(berths);
     let name = facts.map_or_else(|| format!("GPU {index}"), |facts| facts.name.clone());
-    Ok(prove::prove(index, name, &device))
+    Ok(Gpu {
+        encode_engines: facts.and_then(|facts| facts.engines).map(|engines| engines.nvenc),
+        ..prove::prove(index, name, &device)
+    })
 }
 
 /// A GPU that was proven once; where not even a context can be had, all of it fails alike.

@@ -182,6 +182,8 @@ pub struct Gpu {
     pub index: u32,
     /// As the driver names it.
     pub name: String,
+    /// Its encoding engines, where its name is known: one film is encoded by one of them unless it is split.
+    pub encode_engines: Option<u32>,
     /// What NVDEC decodes, one entry a codec and depth that was tried.
     pub decode: Vec<Decode>,
     /// Which filters run on it.

@@ -51,6 +51,7 @@ pub(super) fn prove(index: u32, name: String, device: &Device) -> Gpu {
     Gpu {
         index,
         name,
+        encode_engines: None,
         decode,
         filter,
         encode,

@@ -80,6 +80,7 @@ fn on(way: &Plan, rung: Rung, gpu: &Gpu, settings: Option<(Rate, &'static str)>)
     let mut way = way.clone();
     way.rung = rung;
     way.filters = gpu.filter.clone().unwrap_or_default();
+    way.encode_engines = gpu.encode_engines;
     let detour = way.encode().and_then(|encode| detour(&encode.picture, way.filters));
     if let (Some((_, VideoWay::Encode(encode))), Some((rate, speed)), true) =
         (&mut way.video, settings, rung.encodes_on_gpu())

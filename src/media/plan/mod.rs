@@ -190,6 +190,8 @@ pub struct Plan {
     pub rung: Rung,
     /// What its GPU filters, where one takes part.
     pub filters: Filters,
+    /// The GPU's encoding engines, where one takes part and they are known.
+    pub encode_engines: Option<u32>,
     /// Stream of the input and what becomes of it.
     pub video: Option<(usize, VideoWay)>,
     /// Stream of the input and what becomes of it.
@@ -355,6 +357,7 @@ impl Draft<'_> {
             contract: self.contract,
             rung: if copied { Rung::None } else { Rung::Cpu },
             filters: Filters::default(),
+            encode_engines: None,
             warnings: words::warnings(self, video_way.as_ref(), audio_way.is_some()),
             video: video_way,
             audio: audio_way,

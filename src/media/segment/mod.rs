@@ -47,13 +47,12 @@ pub(super) struct Work<'a> {
     pub(super) control: &'a Control,
 }
 
-/// How many segments are to be tried, where one is not better. `engines` are those of the plan's GPU that encode, as far as
-/// known.
-pub(super) fn workers(plan: &Plan, info: &MediaInfo, engines: Option<u32>, limits: &Limits) -> Option<u32> {
+/// How many segments are to be tried, where one is not better.
+pub(super) fn workers(plan: &Plan, info: &MediaInfo, limits: &Limits) -> Option<u32> {
     match limits.split {
         Split::Off | Split::Into(0 | 1) => None,
         Split::Into(workers) => Some(workers),
-        Split::Auto => worthwhile(plan, info, engines, cores(limits)),
+        Split::Auto => worthwhile(plan, info, plan.encode_engines, cores(limits)),
     }
 }
 

@@ -26,6 +26,7 @@ fn gpu(index: u32, name: &str) -> Gpu {
     Gpu {
         index,
         name: name.to_owned(),
+        encode_engines: None,
         decode: decode
             .into_iter()
             .map(|(codec, bits)| Decode {

@@ -248,6 +248,7 @@ fn gpu() -> impl Strategy<Value = Gpu> {
         Gpu {
             index: 0,
             name: "some GPU".to_owned(),
+            encode_engines: None,
             decode: decode
                 .into_iter()
                 .map(|(codec, works)| Decode {
