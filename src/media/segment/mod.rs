@@ -53,7 +53,7 @@ pub(super) fn workers(plan: &Plan, info: &MediaInfo, engines: Option<u32>, limit
     match limits.split {
         Split::Off | Split::Into(0 | 1) => None,
         Split::Into(workers) => Some(workers),
-        Split::Auto => worthwhile(plan, info, engines, cores(limits)),
+        Split::Auto => worthwhile(plan, info, engines),
     }
 }
 
