@@ -222,7 +222,7 @@ fn a_part_is_cut_to_the_frame_and_split() {
     );
     let (split, whole, _folder) = both(&source, "small trim:1.5-23.02", 2);
     check_same(&split, &whole, 2);
-    assert_eq!(split.frames, 538);
+    assert_eq!(split.frames, 537);
 }
 
 #[test]

@@ -290,6 +290,11 @@ impl Encoder {
         Ok(params)
     }
 
+    /// How many frames may be shown after one that was sent to it later, at most.
+    pub(crate) fn reorder_max(&mut self) -> usize {
+        usize::try_from(self.context.raw_mut().max_b_frames).unwrap_or(0)
+    }
+
     /// Samples a frame must have; 0 where any number will do.
     pub(crate) fn frame_samples(&mut self) -> u32 {
         self.context.raw_mut().frame_size as u32

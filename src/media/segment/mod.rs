@@ -52,7 +52,7 @@ pub(super) fn workers(plan: &Plan, info: &MediaInfo, limits: &Limits) -> Option<
     match limits.split {
         Split::Off | Split::Into(0 | 1) => None,
         Split::Into(workers) => Some(workers),
-        Split::Auto => worthwhile(plan, info, plan.encode_engines, cores(limits)),
+        Split::Auto => worthwhile(plan, info, plan.encode_engines),
     }
 }
 

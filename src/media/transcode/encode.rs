@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use super::decoding::Decoding;
 use super::{Filtered, Halt, Job, Stage, ToMux, engine, receive};
 use crate::media::device::{audio_encoder, open, software_encoder};
 use crate::media::error::MediaError;
@@ -52,6 +53,16 @@ pub(super) fn audio(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: 
     })
 }
 
+/// An encoder at work.
+struct Opened {
+    encoder: Encoder,
+    base: Rational,
+    /// How long a packet lasts that does not say it.
+    step: i64,
+    /// Where the encoder's own decoding times are of no use.
+    decoding: Option<Decoding>,
+}
+
 /// Opens by the first frame, then frames in and packets out to the end.
 fn line(
     job: &Job<'_>,
@@ -60,42 +71,53 @@ fn line(
     to: &SyncSender<ToMux>,
     open: impl Fn(&Filtered) -> Result<(Encoder, Option<Rational>, i64), MediaError>,
 ) -> Stage {
-    let mut opened: Option<(Encoder, Rational, i64)> = None;
+    let mut opened: Option<Opened> = None;
     while let Some(mut filtered) = receive(job, from)? {
         filtered.frame.forget_picture_type();
         if opened.is_none() {
-            let (encoder, frame_rate, step) = open(&filtered)?;
+            let (mut encoder, frame_rate, step) = open(&filtered)?;
             let base = filtered.time_base;
             let mut params = encoder.params(base).map_err(engine("read the encoder's parameters"))?;
             if let Some(rate) = frame_rate {
                 params.frame_rate = rate;
             }
             to.send(ToMux::Ready(index, params)).map_err(|_| Halt::Hungup)?;
-            opened = Some((encoder, base, step));
+            let by_nvenc = frame_rate.is_some() && job.plan.rung.encodes_on_gpu();
+            let decoding = by_nvenc.then(|| Decoding::new(encoder.reorder_max(), step));
+            opened = Some(Opened {
+                encoder,
+                base,
+                step,
+                decoding,
+            });
         }
-        let Some((encoder, base, step)) = &mut opened else {
-            continue;
-        };
+        let Some(opened) = &mut opened else { continue };
         let Filtered { mut frame, time_base } = filtered;
-        if time_base != *base {
-            frame.set_pts(frame.pts().map(|pts| time_base.rescale(pts, *base)));
+        if time_base != opened.base {
+            frame.set_pts(frame.pts().map(|pts| time_base.rescale(pts, opened.base)));
         }
-        encoder.send(Some(&frame)).map_err(engine("encode"))?;
-        forward(encoder, index, *step, to)?;
+        if let (Some(decoding), Some(pts)) = (&mut opened.decoding, frame.pts()) {
+            decoding.sent(pts);
+        }
+        opened.encoder.send(Some(&frame)).map_err(engine("encode"))?;
+        forward(opened, index, to)?;
     }
-    if let Some((encoder, _, step)) = &mut opened {
-        encoder.send(None).map_err(engine("end the encoder"))?;
-        forward(encoder, index, *step, to)?;
+    if let Some(opened) = &mut opened {
+        opened.encoder.send(None).map_err(engine("end the encoder"))?;
+        forward(opened, index, to)?;
     }
     to.send(ToMux::End(index)).map_err(|_| Halt::Hungup)
 }
 
-fn forward(encoder: &mut Encoder, index: usize, step: i64, to: &SyncSender<ToMux>) -> Stage {
+fn forward(opened: &mut Opened, index: usize, to: &SyncSender<ToMux>) -> Stage {
     loop {
-        match encoder.receive() {
+        match opened.encoder.receive() {
             Ok(mut packet) => {
                 // Older x264 wrappers say no duration, and the last frame would last no time at all.
-                packet.default_duration(step);
+                packet.default_duration(opened.step);
+                if let Some(decoding) = &mut opened.decoding {
+                    packet.set_times(packet.pts(), decoding.next());
+                }
                 to.send(ToMux::Packet(index, packet)).map_err(|_| Halt::Hungup)?;
             }
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),

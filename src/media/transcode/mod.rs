@@ -19,6 +19,7 @@
 mod check;
 mod clock;
 mod decode;
+mod decoding;
 mod demux;
 mod encode;
 mod filter;
