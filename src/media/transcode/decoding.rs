@@ -58,7 +58,9 @@ mod tests {
         let shown = [0, 40, 83, 120, 200, 240, 281, 320];
         let order = [0, 4, 2, 1, 3, 7, 5, 6];
         let mut decoding = Decoding::new(3, 40);
-        shown.iter().for_each(|&pts| decoding.sent(pts));
+        for pts in shown {
+            decoding.sent(pts);
+        }
         let times: Vec<i64> = order.iter().map_while(|_| decoding.next()).collect();
         assert_eq!(times, [-120, -80, -40, 0, 40, 83, 120, 200]);
         assert!(order.iter().zip(&times).all(|(&place, &dts)| dts <= shown[place]));
