@@ -285,7 +285,7 @@ fn a_damaged_film_is_converted_in_one_piece() {
 fn a_long_film_takes_the_same_space_within_half_a_per_cent() {
     let source = clip(
         "segments-long.mp4",
-        "-f lavfi -i mandelbrot=s=320x180:r=25:end_scale=0.002:maxiter=200 -t 150 -c:v libx264 -preset ultrafast -crf 18 \
+        "-f lavfi -i testsrc2=s=256x144:r=25 -t 150 -vf noise=alls=8:allf=t -c:v libx264 -preset ultrafast -crf 18 \
          -g 25 -pix_fmt yuv420p",
     );
     let (split, whole, _folder) = both(&source, "small", 2);
