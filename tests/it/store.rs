@@ -3,6 +3,8 @@
 mod model;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kadr::job::{
@@ -129,6 +131,33 @@ fn every_status_meets_every_event() {
             assert_eq!(status.on(event).ok(), expected, "{status:?} on {event:?}");
         }
     }
+}
+
+/// A child has the lock's handle from its fork to its exec.
+#[tokio::test]
+async fn store_opens_again_though_children_are_being_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let spawners: [_; 2] = std::array::from_fn(|_| {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                std::process::Command::new("true").status().unwrap();
+            }
+        })
+    });
+    let mut opened = Ok(());
+    for _ in 0..200 {
+        match SqliteStore::open(&folder.path().join("kadr.db")).await {
+            Ok(store) => drop(store),
+            Err(error) => opened = Err(error),
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    for spawner in spawners {
+        spawner.join().unwrap();
+    }
+    opened.unwrap();
 }
 
 #[tokio::test]

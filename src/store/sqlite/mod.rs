@@ -20,6 +20,7 @@ mod rows;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
@@ -37,6 +38,10 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Handled updates are remembered twice as long as the platform keeps undelivered ones.
 const INBOX_KEPT_S: i64 = 48 * 3600;
 
+/// How long a lock that is taken is waited for, and how often it is asked for meanwhile.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
 /// The embedded store. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
@@ -50,9 +55,9 @@ impl SqliteStore {
     /// Opens or creates the database at `path`; its folder is made where it is missing.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] while another process has it.
+    /// [`StoreError::Locked`] while another process has it, after 2 s.
     pub async fn open(path: &Path) -> Result<Self> {
-        let lock = lock(path)?;
+        let lock = lock(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -91,7 +96,9 @@ impl SqliteStore {
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
+/// Waits a moment for a lock that is taken: a process that is about to end still has it, and so has a child between
+/// its fork and its exec.
+async fn lock(path: &Path) -> Result<File> {
     let io = |error| StoreError::Database(sqlx::Error::Io(error));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(io)?;
@@ -103,10 +110,14 @@ fn lock(path: &Path) -> Result<File> {
         .truncate(false)
         .open(&name)
         .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(io(error)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_WAIT => tokio::time::sleep(LOCK_POLL).await,
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path.display().to_string())),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
     }
 }
 
