@@ -346,6 +346,11 @@ impl StreamParams {
         unsafe { self.raw.as_ref() }.codec_id == ffi::AVCodecID::AV_CODEC_ID_H264
     }
 
+    pub(crate) fn is_audio(&self) -> bool {
+        // SAFETY: valid while self lives.
+        unsafe { self.raw.as_ref() }.codec_type == ffi::AVMediaType::AVMEDIA_TYPE_AUDIO
+    }
+
     /// The codec's own header.
     pub(crate) fn extradata(&self) -> &[u8] {
         // SAFETY: valid while self lives.

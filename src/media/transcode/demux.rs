@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 
-use super::check::Check;
+use super::check::{Check, SoundCheck};
 use super::share::{Share, Span};
 use super::{Halt, Job, Stage, ToMux, engine, unfit};
 use crate::media::error::MediaError;
@@ -36,6 +36,7 @@ pub(super) struct Copy {
     /// Video only: the header that the output will have.
     header: Option<Header>,
     check: Option<Check>,
+    sound_check: Option<SoundCheck>,
     /// A packet was left out: fine at the end, but nothing may follow it.
     ended: Option<&'static str>,
     tagger: Option<ColourTagger>,
@@ -64,6 +65,12 @@ impl Route {
             Some(_) => Some(Check::new(&params, job.info, job.limits)?),
             None => None,
         };
+        let sound_check = if params.is_audio() {
+            let whole = job.plan.encode().is_some();
+            Some(SoundCheck::new(&params, job.info, job.limits, whole)?)
+        } else {
+            None
+        };
         let (tagger, params) = match tags {
             None => (None, params),
             Some(colour) => {
@@ -83,6 +90,7 @@ impl Route {
             step,
             header,
             check,
+            sound_check,
             ended: None,
             tagger,
         })))
@@ -281,6 +289,12 @@ impl Copy {
             && !check.passes(&packet, header, job.limits)?
         {
             return Err(unfit("its packets do not decode"));
+        }
+        if let Some(check) = &mut self.sound_check
+            && !check.passes(&packet, job.limits)?
+        {
+            job.tally.decode_errors.fetch_add(1, Relaxed);
+            return Ok(());
         }
         let (pts, dts) = self.times(job, &packet);
         let mut packet = match &mut self.tagger {

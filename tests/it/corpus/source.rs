@@ -20,6 +20,9 @@ pub(crate) struct VideoTruth {
     pub(crate) stream: Stream,
     /// With times made continuous.
     pub(crate) frames: Frames,
+    /// Numbers of the frames that come out differently from one decode to the next: what a decoder invents where the
+    /// source is damaged depends on how its threads ran.
+    pub(crate) invented: Vec<usize>,
     /// By the reference tone map, where the source has high dynamic range.
     pub(crate) tone_mapped: Option<Frames>,
 }
@@ -49,10 +52,16 @@ impl Source {
             if facts.format == "avi" {
                 rebase(&mut frames.pts_us, &stream);
             }
+            let invented = if frames.errors.is_empty() {
+                Vec::new()
+            } else {
+                invented(path, &stream, &frames)
+            };
             let tone_mapped = stream.is_hdr().then(|| decode::frames(&tone_map(path, &stream)));
             Some(VideoTruth {
                 stream,
                 frames,
+                invented,
                 tone_mapped,
             })
         });
@@ -195,6 +204,17 @@ pub(crate) fn request<'a>(path: &'a Path, stream: &Stream, keep: bool) -> Reques
         chain: format!("{fields}{chain}"),
         keep,
     }
+}
+
+fn invented(path: &Path, stream: &Stream, frames: &Frames) -> Vec<usize> {
+    let again = ["1", "3", "4"].map(|threads| {
+        let mut request = request(path, stream, true);
+        request.decoder.extend(["-threads".to_owned(), threads.to_owned()]);
+        decode::frames(&request)
+    });
+    (0..frames.pts_us.len())
+        .filter(|&at| again.iter().any(|again| again.picture(at) != frames.picture(at)))
+        .collect()
 }
 
 /// The matrix that `readings` assumes too, by ffmpeg's name.
