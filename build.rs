@@ -35,8 +35,10 @@ fn main() {
             .probe(name);
         match found {
             Ok(library) => {
-                if name == "libavcodec" {
-                    side_data_cfg(&library.version);
+                match name {
+                    "libavcodec" => cfg_from("coded_side_data", 61, &library.version),
+                    "libavfilter" => cfg_from("filter_segments", 9, &library.version),
+                    _ => {}
                 }
                 built_with.push(format!("{name} {}", library.version));
             }
@@ -50,12 +52,13 @@ fn main() {
     println!("cargo::rustc-env=KADR_REVISION={}", revision());
 }
 
-/// FFmpeg 7 moved a stream's side data into its codec parameters.
-fn side_data_cfg(version: &str) {
-    println!("cargo::rustc-check-cfg=cfg(coded_side_data)");
+/// What came with a major version: FFmpeg 7 (libavcodec 61) moved a stream's side data into its codec parameters, and since
+/// FFmpeg 6 (libavfilter 9) the filters of a chain can be had before they are initialised.
+fn cfg_from(name: &str, major_min: u32, version: &str) {
+    println!("cargo::rustc-check-cfg=cfg({name})");
     let major = version.split('.').next().and_then(|text| text.parse::<u32>().ok());
-    if major.is_some_and(|major| major >= 61) {
-        println!("cargo::rustc-cfg=coded_side_data");
+    if major.is_some_and(|major| major >= major_min) {
+        println!("cargo::rustc-cfg={name}");
     }
 }
 

@@ -134,6 +134,7 @@ fn on_rung(
         input,
         output,
         info,
+        seat,
         device: context.as_ref().map(Context::device),
         limits,
         control,
@@ -165,6 +166,7 @@ struct Attempt<'a> {
     input: &'a Path,
     output: &'a Path,
     info: &'a MediaInfo,
+    seat: Option<&'a Seat>,
     device: Option<&'a Device>,
     limits: &'a Limits,
     control: &'a Control,
@@ -237,7 +239,12 @@ impl Attempt<'_> {
     }
 
     fn once(&self, mut way: Plan) -> Result<Done, MediaError> {
-        if let Some(workers) = segment::workers(&way, self.info, self.limits) {
+        if let Some(wanted) = segment::workers(&way, self.info, self.limits) {
+            // Each segment has a decoder and an encoder of its own on the GPU.
+            let seats = self.seat.map(|seat| seat.more(wanted - 1));
+            let workers = seats
+                .as_ref()
+                .map_or(wanted, |more| 1 + u32::try_from(more.len()).unwrap_or(0));
             match self.split(&way, workers) {
                 Ok((part, tally, verdict, segments)) => {
                     self.keep(part)?;

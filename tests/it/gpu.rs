@@ -278,6 +278,35 @@ fn two_hundred_jobs_leave_nothing_behind() {
     driver.assert_nothing_left();
 }
 
+/// One film over several engines: a seat, a decoder and an encoder for each segment, one context for all.
+#[test]
+fn segments_on_a_gpu_take_a_seat_each() {
+    let film = clip(
+        "gpu-segments.mkv",
+        "-f lavfi -i testsrc2=s=192x192:r=10:d=40 -f lavfi -i sine=r=48000:d=40 -c:v mpeg4 -g 20 -q:v 3 -c:a mp3 \
+         -field_order progressive",
+    );
+    for (memory, segments, device) in [("8589934592", 3, "cuda:0"), ("805306368", 1, "cuda:0")] {
+        let driver = FakeDriver::new()
+            .env("FAKE_NVDEC", "grey")
+            .env("FAKE_CUDA_NAME", "NVIDIA L40S")
+            .env("FAKE_CUDA_MEM_MAX", memory);
+        let (report, output) = convert(&driver, &film, &["--segments", "3"]);
+        assert_eq!(
+            (&report["device"], causes(&report)),
+            (&device.into(), vec![]),
+            "{report}"
+        );
+        assert_eq!(report["segments"], segments, "{report}");
+        assert_eq!(decoded_frames(&output), 400);
+        assert_eq!(driver.count("/peak/sessions"), segments);
+        assert_eq!(driver.count("/peak/contexts"), 1);
+        driver.assert_nothing_left();
+        let reasons = report["reasons"].to_string();
+        assert_eq!(reasons.contains("no other seat"), segments == 1, "{reasons}");
+    }
+}
+
 /// Two cards, four files at once: both are used, each with one context.
 #[test]
 fn several_gpus_share_the_jobs() {

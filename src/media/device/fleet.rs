@@ -77,6 +77,16 @@ impl Seat {
         self.gpu
     }
 
+    /// As many more on the same GPU as are free now, `wanted` at most: for one job that keeps several engines busy. Does not
+    /// wait, for who waits with a seat in hand may wait for another who does.
+    pub(in crate::media) fn more(&self, wanted: u32) -> Vec<Self> {
+        let mut berths = berths();
+        let berth = berths.entry(self.gpu).or_default();
+        let free = berth.seats.saturating_sub(berth.taken).min(wanted);
+        berth.taken += free;
+        (0..free).map(|_| Self { gpu: self.gpu }).collect()
+    }
+
     /// The context that all share, made where there is none.
     ///
     /// # Errors

@@ -175,10 +175,7 @@ impl Graph {
 
     fn finish(mut self, sink: &str, chain: &str, device: Option<&Device>) -> Result<Self, AvError> {
         self.sink = self.add(sink, "out", "")?;
-        self.link(chain)?;
-        if let Some(device) = device {
-            self.tell_device(device)?;
-        }
+        self.link(chain, device)?;
         // SAFETY: a complete graph.
         check(unsafe { ffi::avfilter_graph_config(self.graph.as_ptr(), ptr::null_mut()) })?;
         Ok(self)
@@ -215,26 +212,54 @@ impl Graph {
         NonNull::new(context).ok_or(AvError::NO_MEMORY)
     }
 
-    fn link(&mut self, chain: &str) -> Result<(), AvError> {
+    /// Puts the chain between source and sink. Newer filters want their device before they are initialised.
+    #[cfg(filter_segments)]
+    fn link(&mut self, chain: &str, device: Option<&Device>) -> Result<(), AvError> {
+        let chain = c_string(chain);
+        let mut segment = Segment(ptr::null_mut());
+        // SAFETY: a terminated string; the segment is freed by its guard.
+        check(unsafe {
+            ffi::avfilter_graph_segment_parse(self.graph.as_ptr(), chain.as_ptr(), 0, &raw mut segment.0)
+        })?;
+        // SAFETY: a segment that was parsed.
+        check(unsafe { ffi::avfilter_graph_segment_create_filters(segment.0, 0) })?;
+        if let Some(device) = device {
+            self.tell_device(device)?;
+        }
+        let (mut inputs, mut outputs) = (OpenPads(ptr::null_mut()), OpenPads(ptr::null_mut()));
+        // SAFETY: as above; what stays open is given to the two lists, which their guards free.
+        check(unsafe { ffi::avfilter_graph_segment_apply(segment.0, 0, &raw mut inputs.0, &raw mut outputs.0) })?;
+        // SAFETY: null, or lists that libav just made.
+        let (Some(first), Some(last)) = (unsafe { inputs.0.as_ref() }, unsafe { outputs.0.as_ref() }) else {
+            return Err(AvError::NOT_SUPPORTED);
+        };
+        // SAFETY: initialised filters of this graph, whose pads are open.
+        check(unsafe { ffi::avfilter_link(self.source.as_ptr(), 0, first.filter_ctx, first.pad_idx as u32) })?;
+        // SAFETY: as above.
+        check(unsafe { ffi::avfilter_link(last.filter_ctx, last.pad_idx as u32, self.sink.as_ptr(), 0) }).map(drop)
+    }
+
+    /// Puts the chain between source and sink.
+    #[cfg(not(filter_segments))]
+    fn link(&mut self, chain: &str, device: Option<&Device>) -> Result<(), AvError> {
         // libav names the ends of a chain from the outside: our source is the chain's open *output* list.
-        let mut outputs = pad("in", self.source)?;
-        let mut inputs = pad("out", self.sink)?;
+        let mut outputs = OpenPads(pad("in", self.source)?);
+        let mut inputs = OpenPads(pad("out", self.sink)?);
         let chain = c_string(chain);
         // SAFETY: both lists are ours; the call takes what it links and leaves the rest to be freed.
-        let code = unsafe {
+        check(unsafe {
             ffi::avfilter_graph_parse_ptr(
                 self.graph.as_ptr(),
                 chain.as_ptr(),
-                &raw mut inputs,
-                &raw mut outputs,
+                &raw mut inputs.0,
+                &raw mut outputs.0,
                 ptr::null_mut(),
             )
-        };
-        // SAFETY: null or a list of ours.
-        unsafe { ffi::avfilter_inout_free(&raw mut inputs) };
-        // SAFETY: as above.
-        unsafe { ffi::avfilter_inout_free(&raw mut outputs) };
-        check(code).map(drop)
+        })?;
+        match device {
+            Some(device) => self.tell_device(device),
+            None => Ok(()),
+        }
     }
 
     /// Hands a frame over; `None` ends the stream.
@@ -275,6 +300,29 @@ impl Drop for Graph {
     }
 }
 
+/// Pads of a chain that nothing is linked to yet.
+struct OpenPads(*mut ffi::AVFilterInOut);
+
+impl Drop for OpenPads {
+    fn drop(&mut self) {
+        // SAFETY: null or a list of ours.
+        unsafe { ffi::avfilter_inout_free(&raw mut self.0) };
+    }
+}
+
+/// A chain whose filters are being made.
+#[cfg(filter_segments)]
+struct Segment(*mut ffi::AVFilterGraphSegment);
+
+#[cfg(filter_segments)]
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // SAFETY: null or a segment of ours; its filters belong to the graph.
+        unsafe { ffi::avfilter_graph_segment_free(&raw mut self.0) };
+    }
+}
+
+#[cfg(not(filter_segments))]
 fn pad(name: &str, filter: NonNull<ffi::AVFilterContext>) -> Result<*mut ffi::AVFilterInOut, AvError> {
     let name = c_string(name);
     // SAFETY: allocates or returns null.

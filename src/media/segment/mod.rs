@@ -71,6 +71,9 @@ pub(super) fn transcode(work: &Work<'_>, workers: u32, output: File) -> Result<(
     if let Some(why) = obstacle(work.plan, work.info) {
         return Err(unfit(why));
     }
+    if workers < 2 {
+        return Err(unfit("the GPU has no other seat free"));
+    }
     let film = scan::scan(work)?;
     let firsts = split(&film.keys_us(), film.range_us(), workers);
     if firsts.len() < 2 {

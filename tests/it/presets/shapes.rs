@@ -129,7 +129,7 @@ fn sticker_keeps_what_is_transparent() {
 fn sticker_holds_a_long_fast_noisy_film_within_its_limits() {
     let source = clip(
         "wild.mkv",
-        "-f lavfi -i testsrc2=s=360x640:r=60:d=5,noise=alls=60:allf=t -f lavfi -i sine=r=48000:d=5 -c:v mpeg4 -q:v 4 -c:a mp3",
+        "-f lavfi -i testsrc2=s=270x480:r=60:d=4,noise=alls=60:allf=t -f lavfi -i sine=r=48000:d=4 -c:v mpeg4 -q:v 4 -c:a mp3",
     );
     let made = make(&source, "sticker");
     is_sticker(&made.output, (288.0, 512.0));
