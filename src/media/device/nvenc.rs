@@ -99,19 +99,3 @@ fn ceiling_bps(way: &VideoEncode) -> u64 {
     let pixels = f64::from(way.picture.width) * f64::from(way.picture.height);
     (pixels * way.frame_rate.value() * 0.25).clamp(2e6, 60e6) as u64
 }
-
-/// Whether the card refused one of the settings, rather than to work at all: then less may do.
-pub(in crate::media) fn asks_too_much(line: &str) -> bool {
-    [
-        "B frames as references are not supported",
-        "B frames as references not supported",
-        "RC lookahead not supported",
-        "Temporal AQ not supported",
-        "Max B-frames",
-        "Multipass",
-        "not supported by the device",
-        "InitializeEncoder failed",
-    ]
-    .iter()
-    .any(|words| line.contains(words))
-}

@@ -1,5 +1,6 @@
 //! Opens NVENC: for the proof and for jobs alike, so that what was proven is what is used.
 
+use super::diagnosis::{Cause, diagnose};
 use super::nvenc;
 use crate::media::ffi::{self, AvError, Encoder, Frame, VideoTarget, log};
 use crate::media::info::Rational;
@@ -43,7 +44,11 @@ pub(in crate::media) fn encoder(way: &VideoEncode, like: &Frame, time_base: Rati
             Ok(encoder) => return Ok(encoder),
             Err(error) => {
                 last = error;
-                let asked_too_much = log::since(mark).iter().any(|line| nvenc::asks_too_much(line));
+                // The card refused one of the settings, rather than to work at all: less may do.
+                let asked_too_much = matches!(
+                    diagnose(&log::since(mark)),
+                    Some(Cause::EncodeOption { .. } | Cause::EncodeSettings)
+                );
                 if !asked_too_much {
                     break;
                 }
