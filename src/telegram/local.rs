@@ -50,17 +50,17 @@ impl Shared {
 
     /// Makes a file of the server ours, under a name that does not exist yet; gives its size, bytes.
     pub(super) async fn take(&self, path: &str, into: &Path) -> Result<u64, CourierError> {
-        let source = self.find(path).await.map_err(explain)?;
+        let source = self.find(path).await.map_err(|error| explain(&error))?;
         let _ = tokio::fs::remove_file(into).await;
         // Two names of one file cost no space; over file systems, or over users, only a copy will do.
         if tokio::fs::hard_link(&source, into).await.is_err() {
             let copied = tokio::fs::copy(&source, into).await;
             if let Err(error) = copied {
                 let _ = tokio::fs::remove_file(into).await;
-                return Err(explain(error));
+                return Err(explain(&error));
             }
         }
-        let bytes = tokio::fs::metadata(into).await.map_err(explain)?.len();
+        let bytes = tokio::fs::metadata(into).await.map_err(|error| explain(&error))?.len();
         if self.delete
             && let Err(error) = tokio::fs::remove_file(&source).await
         {
@@ -89,7 +89,7 @@ impl Shared {
 }
 
 /// What a failed access means; the log names no path, for it holds the token.
-fn explain(error: Error) -> CourierError {
+fn explain(error: &Error) -> CourierError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => CourierError::Hopeless(Reason::DiskFull),
         // The server clears away what is old, and fetches it again when it is asked again.
