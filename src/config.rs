@@ -63,6 +63,9 @@ pub struct Settings {
     /// Waiting files of one user
     #[arg(long, env = "KADR_QUEUE_PER_USER", value_name = "N")]
     pub queue_per_user: Option<u32>,
+    /// Files of one user on one day (UTC); 0 for no limit
+    #[arg(long, env = "KADR_FILES_PER_DAY", value_name = "N")]
+    pub files_per_day: Option<u32>,
     /// Waiting files in all
     #[arg(long, env = "KADR_QUEUE_TOTAL", value_name = "N")]
     pub queue_total: Option<u32>,
@@ -215,6 +218,7 @@ impl Config {
             queue: QueueLimits {
                 per_user_max: given.queue_per_user.or(file.queue_per_user).unwrap_or(5),
                 total_max: given.queue_total.or(file.queue_total).unwrap_or(1000),
+                per_day_max: given.files_per_day.or(file.files_per_day).filter(|files| *files > 0),
             },
         })
     }
@@ -293,6 +297,7 @@ impl fmt::Display for Config {
         writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;
         writeln!(f, "queue_per_user = {}", queue.per_user_max)?;
         writeln!(f, "queue_total = {}", queue.total_max)?;
+        writeln!(f, "files_per_day = {}", queue.per_day_max.unwrap_or(0))?;
         writeln!(f, "duration_max_s = {}", worker.limits.duration_max.as_secs())?;
         writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
         writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;

@@ -41,6 +41,8 @@ pub struct QueueLimits {
     pub per_user_max: u32,
     /// Queued jobs in all.
     pub total_max: u32,
+    /// Files of one user on one day (UTC), but for those whose result was there already; `None` counts none.
+    pub per_day_max: Option<u32>,
 }
 
 /// The answer to a request.
@@ -77,6 +79,13 @@ pub enum Enqueued {
     QueueFull {
         /// The limit.
         limit: u32,
+    },
+    /// The user has asked for too many today.
+    DayFull {
+        /// The limit.
+        limit: u32,
+        /// Until the next day, seconds.
+        wait_s: u64,
     },
     /// The file is quarantined.
     Quarantined,
@@ -130,6 +139,36 @@ pub enum CancelAnswer {
     AlreadyOver(Job),
     /// No such job, or not the asker's.
     NotYours,
+}
+
+/// What an operator decided of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// May not use the bot.
+    Banned,
+    /// May use it, whoever else may.
+    Allowed,
+}
+
+/// How the work stands, for operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Waiting jobs.
+    pub queued: u64,
+    /// Running jobs.
+    pub running: u64,
+    /// Jobs that ended well in the last 24 h.
+    pub succeeded: u64,
+    /// Jobs that ended without a result in the last 24 h.
+    pub failed: u64,
+    /// Jobs that were cancelled in the last 24 h.
+    pub canceled: u64,
+    /// Files that are refused now because they crashed the process.
+    pub quarantined: u64,
+    /// People who asked for something today.
+    pub users: u64,
+    /// No further job is started.
+    pub draining: bool,
 }
 
 /// A remark about one job in a listing.
@@ -247,6 +286,21 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn settings(&self, user: UserId) -> impl Future<Output = Result<Option<String>>> + Send;
     /// Replaces a user's settings.
     fn set_settings(&self, user: UserId, settings: String) -> impl Future<Output = Result<()>> + Send;
+
+    /// Forgets a person: what waits is cancelled and what runs is asked to end, and nothing of either is kept after that;
+    /// ended jobs, settings and dialogues go now. What stays is a ban, and how many files were asked for today. Returns the
+    /// jobs that were cancelled here.
+    fn forget(&self, user: UserId) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// What an operator decided of a person.
+    fn standing(&self, user: UserId) -> impl Future<Output = Result<Option<Standing>>> + Send;
+    /// Decides it; `None` takes the decision back.
+    fn set_standing(&self, user: UserId, standing: Option<Standing>) -> impl Future<Output = Result<()>> + Send;
+    /// How the work stands.
+    fn totals(&self) -> impl Future<Output = Result<Totals>> + Send;
+    /// Whether further jobs are started: not from `true` on, until `false` or the next start of the process.
+    fn set_draining(&self, draining: bool) -> impl Future<Output = Result<()>> + Send;
+    /// Lets all quarantined files in again. Returns how many they were.
+    fn lift_quarantine(&self) -> impl Future<Output = Result<u64>> + Send;
 
     /// Ticks after every change that a worker may care about: a new job, a cancel, a release.
     fn changes(&self) -> watch::Receiver<u64>;

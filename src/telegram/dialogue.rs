@@ -329,6 +329,10 @@ impl<S: Store> Talk<'_, S> {
             }),
             Enqueued::UserQueueFull { limit } => Some(tell("user-queue-full", *limit)),
             Enqueued::QueueFull { limit } => Some(tell("queue-full", *limit)),
+            Enqueued::DayFull { limit, wait_s } => {
+                let values = [("limit", (*limit).into()), ("hours", wait_s.div_ceil(3600).into())];
+                Some(text::tell(self.lang, "day-full", &values))
+            }
             Enqueued::Quarantined => Some(text::say(self.lang, "quarantined")),
         })
     }

@@ -117,7 +117,7 @@ impl<S: Store> Talk<'_, S> {
                 return Ok(false);
             }
             // Room in the queue comes by itself: the same button works later.
-            (Enqueued::UserQueueFull { .. } | Enqueued::QueueFull { .. }, Some(words)) => {
+            (Enqueued::UserQueueFull { .. } | Enqueued::QueueFull { .. } | Enqueued::DayFull { .. }, Some(words)) => {
                 self.answer_press(query, Some(&words)).await;
                 return Ok(false);
             }

@@ -12,12 +12,15 @@ use kadr::job::{
 };
 use kadr::media::Preset;
 use kadr::store::sqlite::SqliteStore;
-use kadr::store::{CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Store, StoreError};
+use kadr::store::{
+    CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Standing, Store, StoreError,
+};
 
 pub(crate) const ENGINE: &str = "test-engine";
 pub(crate) const WIDE: QueueLimits = QueueLimits {
     per_user_max: 1000,
     total_max: 100_000,
+    per_day_max: None,
 };
 pub(crate) const ONE_EACH: ClaimLimits = ClaimLimits {
     running_per_user_max: 1,
@@ -161,6 +164,127 @@ async fn store_opens_again_though_children_are_being_started() {
 }
 
 #[tokio::test]
+async fn what_several_want_is_made_once_and_sent_to_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for user in 1..=3 {
+        add(&store, user, "same", user).await;
+    }
+    add(&store, 4, "other", 4).await;
+    let first = take(&store).await;
+    assert_eq!(first.job.request.origin.user, UserId(1));
+    let other = take(&store).await;
+    assert_eq!(other.job.request.source.file_unique_id, "other", "the same file waits");
+    assert!(store.claim(ONE_EACH).await.unwrap().is_none());
+    succeed(&store, &first).await;
+    for user in [2, 3] {
+        let claim = store.claim(EXPRESS).await.unwrap().expect("only to be sent");
+        assert_eq!(claim.job.request.origin.user, UserId(user));
+        assert_eq!(claim.job.phase, Phase::Deliver);
+        assert_eq!(claim.job.parcel.unwrap().file_id.as_deref(), Some("remembered"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_fails_for_one_is_tried_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "same", 1).await;
+    add(&store, 2, "same", 2).await;
+    let first = take(&store).await;
+    let outcome = Outcome::Failed {
+        reason: Reason::Network,
+    };
+    store.finish(first.fence, outcome, ENGINE).await.unwrap();
+    assert_eq!(take(&store).await.job.request.origin.user, UserId(2));
+}
+
+#[tokio::test]
+async fn a_day_has_its_limit_and_results_that_are_there_do_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let limits = QueueLimits {
+        per_day_max: Some(2),
+        ..WIDE
+    };
+    let ask = async |user, file: &str, update| {
+        store
+            .enqueue(update, request(user, file), limits, ENGINE)
+            .await
+            .unwrap()
+    };
+    assert!(matches!(ask(1, "a", 1).await, Enqueued::New { .. }));
+    let claim = take(&store).await;
+    succeed(&store, &claim).await;
+    assert!(matches!(ask(1, "b", 2).await, Enqueued::New { .. }));
+    match ask(1, "c", 3).await {
+        Enqueued::DayFull { limit: 2, wait_s } => assert!((1..=86_400).contains(&wait_s)),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(ask(1, "a", 4).await, Enqueued::Cached { .. }));
+    assert!(matches!(ask(2, "c", 5).await, Enqueued::New { .. }), "each has a day");
+    store.forget(UserId(1)).await.unwrap();
+    assert!(
+        matches!(ask(1, "d", 6).await, Enqueued::DayFull { .. }),
+        "forgetting gives no second day"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_person_who_wants_to_be_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "done", 1).await;
+    let claim = take(&store).await;
+    succeed(&store, &claim).await;
+    add(&store, 1, "running", 2).await;
+    let running = take(&store).await;
+    let waiting = add(&store, 1, "waiting", 3).await;
+    let stranger = add(&store, 2, "stranger", 4).await;
+    store.set_settings(UserId(1), "{}".to_owned()).await.unwrap();
+    store
+        .set_dialogue(ChatId(1), UserId(1), Some("{}".to_owned()))
+        .await
+        .unwrap();
+    let canceled = store.forget(UserId(1)).await.unwrap();
+    assert_eq!(canceled.iter().map(|job| job.id).collect::<Vec<_>>(), [waiting.id]);
+    assert_eq!(store.cancel_requests().await.unwrap(), [running.job.id]);
+    store.finish(running.fence, Outcome::Canceled, ENGINE).await.unwrap();
+    for job in [claim.job.id, running.job.id, waiting.id] {
+        assert_eq!(store.job(job).await.unwrap(), None);
+    }
+    assert_eq!(store.settings(UserId(1)).await.unwrap(), None);
+    assert_eq!(store.dialogue(ChatId(1), UserId(1)).await.unwrap(), None);
+    assert!(store.job(stranger.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn standings_and_draining_are_kept_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.standing(UserId(1)).await.unwrap(), None);
+    for standing in [
+        Some(Standing::Banned),
+        Some(Standing::Allowed),
+        None,
+        Some(Standing::Banned),
+    ] {
+        store.set_standing(UserId(1), standing).await.unwrap();
+        assert_eq!(store.standing(UserId(1)).await.unwrap(), standing);
+    }
+    add(&store, 1, "a", 1).await;
+    store.set_draining(true).await.unwrap();
+    assert!(store.claim(ONE_EACH).await.unwrap().is_none(), "nothing starts");
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.queued, totals.users, totals.draining), (1, 1, true));
+    drop(store);
+    let store = open(folder.path()).await;
+    assert_eq!(store.standing(UserId(1)).await.unwrap(), Some(Standing::Banned));
+    assert!(!store.totals().await.unwrap().draining, "it ends with the process");
+    take(&store).await;
+}
+
+#[tokio::test]
 async fn second_process_is_told_that_the_store_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
@@ -228,6 +352,7 @@ async fn full_queues_name_their_limit() {
     let narrow = QueueLimits {
         per_user_max: 1,
         total_max: 2,
+        per_day_max: None,
     };
     add(&store, 1, "a", 1).await;
     let own = store.enqueue(2, request(1, "b"), narrow, ENGINE).await.unwrap();

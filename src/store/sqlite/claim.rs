@@ -26,9 +26,14 @@ async fn end(connection: &mut SqliteConnection, fence: Fence, event: Event, reas
     .bind(fence.job.0)
     .bind(fence.attempt)
     .bind(fence.boot)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    fenced(written.rows_affected(), fence)
+    fenced(written.rows_affected(), fence)?;
+    sqlx::query("DELETE FROM jobs WHERE id = ? AND forgotten = 1")
+        .bind(fence.job.0)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn fenced(rows: u64, fence: Fence) -> Result<()> {
@@ -45,7 +50,8 @@ fn fenced(rows: u64, fence: Fence) -> Result<()> {
 pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits, boot: i64) -> Result<Option<Claim>> {
     let mut transaction = connection.begin().await?;
     // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
-    // hold back from when it waits, or it would never find the house empty.
+    // hold back from when it waits, or it would never find the house empty. What is being made for somebody already is
+    // not made twice: its result will be there.
     let row = sqlx::query(
         "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
              AND crashes > 0 AND (status = 'running' OR not_before <= ?2)) \
@@ -54,6 +60,9 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
          WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND (?1 = 1 OR busy < ?3) \
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 \
              AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
+         AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.status = 'running' AND s.cached = 0 \
+             AND s.unique_id = j.unique_id AND s.preset = j.preset)) \
+         AND NOT EXISTS (SELECT 1 FROM drain) \
          ORDER BY busy, j.turn, j.id LIMIT 1",
     )
     .bind(limits.deliver_only)
@@ -139,6 +148,17 @@ pub(super) async fn finish(
             .bind(json(&parcel)?)
             .execute(&mut *transaction)
             .await?;
+        // Others wait for the same: they only have to be sent it.
+        sqlx::query(
+            "UPDATE jobs SET cached = 1, phase = ?, parcel = ?, not_before = 0 \
+             WHERE status = 'queued' AND unique_id = ? AND preset = ?",
+        )
+        .bind(word(&Phase::Deliver))
+        .bind(json(&parcel)?)
+        .bind(&request.source.file_unique_id)
+        .bind(request.preset.to_string())
+        .execute(&mut *transaction)
+        .await?;
     }
     if !keep_source {
         scrub(&mut transaction, fence.job).await?;

@@ -5,6 +5,7 @@
 //! inbox  updates, dialogues, settings
 //! queue  requests: accepted, turned away, listed, cancelled while they wait
 //! claim  running jobs: claimed, moved on, ended, put back, recovered
+//! people who may use the bot, who wants to be forgotten, how the work stands
 //! rows   how a job stands in a row
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod claim;
 mod inbox;
+mod people;
 mod queue;
 mod rows;
 
@@ -28,8 +30,8 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::rows::now;
 use super::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Store,
-    StoreError,
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
+    Store, StoreError, Totals,
 };
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
 
@@ -75,6 +77,8 @@ impl SqliteStore {
             .bind(now() - INBOX_KEPT_S)
             .execute(&mut connection)
             .await?;
+        // Somebody drained the process before this one.
+        people::set_draining(&mut connection, false).await?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             changes: Arc::new(watch::Sender::new(0)),
@@ -220,6 +224,30 @@ impl Store for SqliteStore {
 
     async fn set_settings(&self, user: UserId, settings: String) -> Result<()> {
         inbox::set_settings(&mut *self.connection().await, user, settings).await
+    }
+
+    async fn forget(&self, user: UserId) -> Result<Vec<Job>> {
+        self.ticked(people::forget(&mut *self.connection().await, user).await)
+    }
+
+    async fn standing(&self, user: UserId) -> Result<Option<Standing>> {
+        people::standing(&mut *self.connection().await, user).await
+    }
+
+    async fn set_standing(&self, user: UserId, standing: Option<Standing>) -> Result<()> {
+        people::set_standing(&mut *self.connection().await, user, standing).await
+    }
+
+    async fn totals(&self) -> Result<Totals> {
+        people::totals(&mut *self.connection().await).await
+    }
+
+    async fn set_draining(&self, draining: bool) -> Result<()> {
+        self.ticked(people::set_draining(&mut *self.connection().await, draining).await)
+    }
+
+    async fn lift_quarantine(&self) -> Result<u64> {
+        people::lift_quarantine(&mut *self.connection().await).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

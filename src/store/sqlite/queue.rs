@@ -6,6 +6,8 @@ use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
 use crate::job::{Event, Job, JobId, MessageId, Phase, Request, Status, UserId};
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
+const DAY_S: i64 = 24 * 3600;
+
 /// How many waiting jobs will be claimed before this one, itself counted.
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
     let count = sqlx::query(
@@ -55,6 +57,7 @@ async fn turn_away(
     transaction: &mut SqliteConnection,
     request: &Request,
     limits: QueueLimits,
+    is_remembered: bool,
 ) -> Result<Option<Enqueued>> {
     let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
     let quarantined = sqlx::query("SELECT 1 FROM quarantine WHERE unique_id = ? AND until > ?")
@@ -80,6 +83,15 @@ async fn turn_away(
     {
         return Ok(Some(Enqueued::Duplicate { job }));
     }
+    if let Some(limit) = limits.per_day_max
+        && !is_remembered
+        && files_today(transaction, user).await? >= limit
+    {
+        return Ok(Some(Enqueued::DayFull {
+            limit,
+            wait_s: (DAY_S - now() % DAY_S).unsigned_abs(),
+        }));
+    }
     if count(transaction, Some(user)).await? >= limits.per_user_max {
         return Ok(Some(Enqueued::UserQueueFull {
             limit: limits.per_user_max,
@@ -92,6 +104,31 @@ async fn turn_away(
     }
     Ok(None)
 }
+
+async fn files_today(connection: &mut SqliteConnection, user: UserId) -> Result<u32> {
+    let row = sqlx::query("SELECT files FROM days WHERE user = ? AND day = ?")
+        .bind(user.0)
+        .bind(now() / DAY_S)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map_or(0, |row| row.get(0)))
+}
+
+/// Counts a file of today, and forgets the days before.
+async fn count_today(connection: &mut SqliteConnection, user: UserId) -> Result<()> {
+    let today = now() / DAY_S;
+    sqlx::query("DELETE FROM days WHERE day < ?")
+        .bind(today)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT INTO days VALUES (?, ?, 1) ON CONFLICT (user, day) DO UPDATE SET files = files + 1")
+        .bind(user.0)
+        .bind(today)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn enqueue(
     connection: &mut SqliteConnection,
     update_id: i64,
@@ -109,9 +146,6 @@ pub(super) async fn enqueue(
     {
         return Ok(Enqueued::Replayed { job });
     }
-    if let Some(answer) = turn_away(&mut transaction, &request, limits).await? {
-        return Ok(answer);
-    }
     let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
     let remembered: Option<String> =
         sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
@@ -121,11 +155,17 @@ pub(super) async fn enqueue(
             .fetch_optional(&mut *transaction)
             .await?
             .map(|row| row.get(0));
+    if let Some(answer) = turn_away(&mut transaction, &request, limits, remembered.is_some()).await? {
+        return Ok(answer);
+    }
     let phase = if remembered.is_some() {
         Phase::Deliver
     } else {
         Phase::Fetch
     };
+    if remembered.is_none() {
+        count_today(&mut transaction, user).await?;
+    }
     let turn = turn_of(&mut transaction, user).await?;
     let id: i64 = sqlx::query(
         "INSERT INTO jobs (update_id, turn, chat, user, unique_id, preset, request, status, phase, cached, parcel, \

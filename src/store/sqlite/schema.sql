@@ -28,6 +28,7 @@ CREATE TABLE jobs (
     cached         INTEGER NOT NULL DEFAULT 0,
     cancel_asked   INTEGER NOT NULL DEFAULT 0,
     send_intent    INTEGER NOT NULL DEFAULT 0,
+    forgotten      INTEGER NOT NULL DEFAULT 0, -- its requester wants nothing kept: the row goes with its end
     status_message INTEGER,
     parcel         TEXT,
     reason         TEXT,
@@ -38,7 +39,7 @@ CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
 CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
-CREATE INDEX jobs_same ON jobs (user, chat, unique_id) WHERE status IN ('queued', 'running');
+CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
 
 CREATE TABLE results (
     unique_id TEXT NOT NULL,
@@ -50,3 +51,9 @@ CREATE TABLE results (
 CREATE TABLE quarantine (unique_id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, user)) STRICT;
 CREATE TABLE settings (user INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
+-- Files that a person asked for on one day (UTC, days since 1970).
+CREATE TABLE days (user INTEGER NOT NULL, day INTEGER NOT NULL, files INTEGER NOT NULL, PRIMARY KEY (user, day)) STRICT;
+-- What an operator decided of people, in chat; beside it stands what the configuration says.
+CREATE TABLE people (user INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT;
+-- One row: whether no further job is started, until the next start of the process.
+CREATE TABLE drain (since INTEGER NOT NULL) STRICT;

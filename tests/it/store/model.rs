@@ -9,6 +9,7 @@ use super::{ENGINE, ONE_EACH, open, request};
 const LIMITS: QueueLimits = QueueLimits {
     per_user_max: 3,
     total_max: 6,
+    per_day_max: None,
 };
 
 #[derive(Clone, Debug)]
@@ -86,9 +87,13 @@ impl Model {
         if let Some(suspect) = suspects.min_by_key(|job| (job.turn, job.id)) {
             return self.with(Status::Running).next().is_none().then_some(suspect.id);
         }
-        let busy = |user| self.with(Status::Running).any(|job| job.user == user);
+        // A file that is being made for somebody waits for that result.
+        let busy = |user, file| {
+            self.with(Status::Running)
+                .any(|job| job.user == user || job.file == file)
+        };
         self.with(Status::Queued)
-            .filter(|job| !busy(job.user))
+            .filter(|job| !busy(job.user, job.file))
             .min_by_key(|job| (job.turn, job.id))
             .map(|job| job.id)
     }

@@ -234,6 +234,7 @@ async fn hand() -> Hand {
     let limits = QueueLimits {
         per_user_max: 5,
         total_max: 5,
+        per_day_max: None,
     };
     let courier = TelegramCourier::new(
         &kadr::telegram::Options {

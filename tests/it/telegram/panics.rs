@@ -3,7 +3,8 @@
 use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Store,
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
+    Store, Totals,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -61,6 +62,12 @@ impl Store for Trapped {
         dialogue(chat: ChatId, user: UserId) -> Option<String>;
         set_dialogue(chat: ChatId, user: UserId, state: Option<String>) -> ();
         set_settings(user: UserId, settings: String) -> ();
+        forget(user: UserId) -> Vec<Job>;
+        standing(user: UserId) -> Option<Standing>;
+        set_standing(user: UserId, standing: Option<Standing>) -> ();
+        totals() -> Totals;
+        set_draining(draining: bool) -> ();
+        lift_quarantine() -> u64;
     }
 }
 
@@ -76,6 +83,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         limits: QueueLimits {
             per_user_max: 5,
             total_max: 5,
+            per_day_max: None,
         },
     };
     let store = Trapped {

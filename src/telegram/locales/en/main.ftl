@@ -21,6 +21,13 @@ user-queue-full = You already have { $limit ->
    *[other] { $limit } files
 } waiting, which is the limit. Send this one again when one is done.
 queue-full = Too many files are waiting right now (limit { $limit }). Please try again later.
+day-full = You have sent { $limit ->
+    [one] { $limit } file
+   *[other] { $limit } files
+} today, which is the limit. Send the next one in { $hours ->
+    [one] { $hours } hour
+   *[other] { $hours } hours
+}.
 quarantined = This file made the converter crash before, so it is not accepted for a week.
 too-large-unknown = This file is larger than { $limit } MB, and I cannot take more. Make it shorter or smaller and send it again.
 too-large = This file is { $size } MB; I can take up to { $limit } MB. Make it shorter or smaller and send it again.
