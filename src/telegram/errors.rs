@@ -50,6 +50,12 @@ impl CallError {
         ])
     }
 
+    /// Whether the receiver wants no voice messages, nor round videos.
+    #[must_use]
+    pub fn is_voice_forbidden(&self) -> bool {
+        self.says(&["VOICE_MESSAGES_FORBIDDEN"])
+    }
+
     /// Whether the call certainly had no effect, so that a send may be repeated.
     #[must_use]
     pub fn is_surely_undone(&self) -> bool {

@@ -2,8 +2,9 @@
 
 use teloxide::types::{FileMeta, Message, MessageKind, Update, UpdateKind};
 
-use crate::job::{ChatId, JobId, Lang, MessageId, Source, UserId};
-use crate::media::Preset;
+use super::keyboard::offers;
+use super::wish::{self, Reading};
+use crate::job::{ChatId, JobId, Lang, MessageId, Source, UserId, Wish};
 
 /// Who wrote, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Sender {
     pub user: UserId,
     /// The message that was written or whose button was pressed.
     pub message: MessageId,
+    /// The chat's topic, where it has topics.
+    pub topic: Option<i64>,
     /// Whether more than two are in the chat.
     pub group: bool,
     /// The person's Telegram language (IETF tag).
@@ -27,8 +30,29 @@ pub enum Command {
     Start,
     /// `/help`
     Help,
-    /// `/cancel`
-    Cancel,
+    /// `/cancel`, of all, or `/cancel N`
+    Cancel(Option<JobId>),
+    /// `/convert` that answers no file
+    Convert,
+    /// `/again`
+    Again,
+    /// `/forget_me`
+    ForgetMe,
+    /// `/stats`, for admins
+    Stats,
+    /// `/jobs`, for admins
+    Jobs,
+    /// `/ban USER`, for admins
+    Ban(Option<UserId>),
+    /// `/allow USER`, for admins
+    Allow(Option<UserId>),
+    /// `/drain` or `/drain off`, for admins
+    Drain(bool),
+    /// `/quarantine lift`, for admins
+    Quarantine {
+        /// Lets all files in again.
+        lift: bool,
+    },
     /// `/queue`
     Queue,
     /// `/settings`
@@ -38,16 +62,20 @@ pub enum Command {
 /// A button, as its callback data says. At most 64 bytes on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Press {
-    /// A preset for the next file.
-    Next(Preset),
-    /// A preset for the file that the card belongs to.
-    Choose(Preset),
+    /// What the next file shall become.
+    Next(Wish),
+    /// What the file of this card shall become.
+    Choose(Wish),
+    /// More choices on this card, or the first ones again.
+    More(bool),
+    /// Something else of this job's source.
+    Redo(JobId),
     /// End this job.
     Cancel(JobId),
     /// Do this job again.
     Retry(JobId),
     /// What happens to a file without asking; `None` asks.
-    Default(Option<Preset>),
+    Default(Option<Wish>),
     /// The language; `None` follows Telegram.
     Language(Option<Lang>),
 }
@@ -57,11 +85,13 @@ impl Press {
     #[must_use]
     pub fn data(&self) -> String {
         match self {
-            Self::Next(preset) => format!("n:{preset}"),
-            Self::Choose(preset) => format!("c:{preset}"),
+            Self::Next(wish) => format!("n:{wish}"),
+            Self::Choose(wish) => format!("c:{wish}"),
+            Self::More(more) => format!("m:{}", u8::from(*more)),
+            Self::Redo(job) => format!("a:{}", job.0),
             Self::Cancel(job) => format!("x:{}", job.0),
             Self::Retry(job) => format!("r:{}", job.0),
-            Self::Default(preset) => format!("d:{}", preset.map_or("ask".to_owned(), |preset| preset.to_string())),
+            Self::Default(wish) => format!("d:{}", wish.map_or("ask".to_owned(), |wish| wish.to_string())),
             Self::Language(None) => "l:auto".to_owned(),
             Self::Language(Some(Lang::En)) => "l:en".to_owned(),
             Self::Language(Some(Lang::Ru)) => "l:ru".to_owned(),
@@ -71,15 +101,16 @@ impl Press {
     pub(super) fn parse(data: &str) -> Option<Self> {
         let (kind, value) = data.split_once(':')?;
         let job = || value.parse().ok().map(JobId);
-        // Whatever a changed client sends, only what is offered can be pressed.
-        let preset = || value.parse().ok().filter(|preset| Preset::OFFERED.contains(preset));
+        let wish = || value.parse().ok().filter(|wish| offers(*wish));
         match kind {
-            "n" => preset().map(Self::Next),
-            "c" => preset().map(Self::Choose),
+            "n" => wish().map(Self::Next),
+            "c" => wish().map(Self::Choose),
+            "m" => Some(Self::More(value == "1")),
+            "a" => job().map(Self::Redo),
             "x" => job().map(Self::Cancel),
             "r" => job().map(Self::Retry),
             "d" if value == "ask" => Some(Self::Default(None)),
-            "d" => preset().map(|preset| Self::Default(Some(preset))),
+            "d" => wish().map(|wish| Self::Default(Some(wish))),
             "l" => match value {
                 "auto" => Some(Self::Language(None)),
                 "en" => Some(Self::Language(Some(Lang::En))),
@@ -94,8 +125,8 @@ impl Press {
 /// What an update wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// A file to convert.
-    File(Source),
+    /// A file to convert, and what was said with it.
+    File(Source, Reading),
     /// A file that the platform would not hand out.
     TooLarge {
         /// As announced, bytes.
@@ -124,13 +155,21 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
     match &update.kind {
         UpdateKind::Message(message) => {
             let from = message.from.as_ref()?;
-            let sender = Sender {
+            let mut sender = Sender {
                 chat: ChatId(message.chat.id.0),
                 user: UserId(from.id.0.cast_signed()),
                 message: MessageId(message.id.0.into()),
+                topic: message.thread_id.map(|topic| topic.0.0.into()),
                 group: !message.chat.is_private(),
                 language_code: from.language_code.clone(),
             };
+            // Words that answer a file are about that file, whoever sent it.
+            if let (Some(said), Some(answered)) = (asked_in(message, me), message.reply_to_message())
+                && file_of(answered).is_some()
+            {
+                sender.message = MessageId(answered.id.0.into());
+                return Some((sender, of_file(answered, said, size_bytes_max, false)));
+            }
             let intake = of_message(message, me, size_bytes_max, sender.group);
             Some((sender, intake))
         }
@@ -140,6 +179,7 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 chat: ChatId(message.chat().id.0),
                 user: UserId(query.from.id.0.cast_signed()),
                 message: MessageId(message.id().0.into()),
+                topic: None,
                 group: !message.chat().is_private(),
                 language_code: query.from.language_code.clone(),
             };
@@ -168,6 +208,38 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
             None => Intake::Words,
         };
     }
+    of_file(
+        message,
+        wish::read(message.caption().unwrap_or_default()),
+        size_bytes_max,
+        group,
+    )
+}
+
+/// What is asked of the file that a message answers: `/convert`, with words or without, or a mention of the bot.
+fn asked_in(message: &Message, me: &str) -> Option<Reading> {
+    let text = message.text()?;
+    let mention = format!("@{me}");
+    let words = if text.starts_with('/') {
+        matches!(command(text, me)?, Command::Convert).then(|| text.split_once(char::is_whitespace))?
+    } else {
+        let (at, _) = text.to_lowercase().match_indices(&mention.to_lowercase()).next()?;
+        let rest = text.get(at + mention.len()..)?;
+        Some((mention.as_str(), rest))
+    };
+    Some(match words.map(|(_, words)| words.trim()) {
+        None | Some("") => Reading::Other,
+        Some(words) => match wish::read(words) {
+            // After a command every word is meant for us.
+            Reading::Other => Reading::Wrong {
+                given: words.chars().take(40).collect(),
+            },
+            reading => reading,
+        },
+    })
+}
+
+fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -> Intake {
     // An animation comes with a document that describes the same file.
     let is_no_media = message.animation().is_none()
         && message
@@ -182,11 +254,14 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
         Some(file) if u64::from(file.size) > size_bytes_max => Intake::TooLarge {
             size_bytes: file.size.into(),
         },
-        Some(file) => Intake::File(Source {
-            file_id: file.id.0.clone(),
-            file_unique_id: file.unique_id.0.clone(),
-            size_bytes: (file.size > 0).then_some(file.size.into()),
-        }),
+        Some(file) => {
+            let source = Source {
+                file_id: file.id.0.clone(),
+                file_unique_id: file.unique_id.0.clone(),
+                size_bytes: (file.size > 0).then_some(file.size.into()),
+            };
+            Intake::File(source, said)
+        }
     }
 }
 
@@ -230,10 +305,24 @@ fn command(text: &str, me: &str) -> Option<Command> {
     if !to.eq_ignore_ascii_case(me) {
         return None;
     }
+    let value = text.split_whitespace().nth(1);
+    let number = || value.and_then(|value| value.trim_start_matches(['j', '#', '№']).parse().ok());
     match word {
         "start" => Some(Command::Start),
         "help" => Some(Command::Help),
-        "cancel" => Some(Command::Cancel),
+        // A number that does not read is no job's, and not all of them.
+        "cancel" => Some(Command::Cancel(value.map(|_| JobId(number().unwrap_or(0))))),
+        "convert" => Some(Command::Convert),
+        "again" => Some(Command::Again),
+        "forget_me" => Some(Command::ForgetMe),
+        "stats" => Some(Command::Stats),
+        "jobs" => Some(Command::Jobs),
+        "ban" => Some(Command::Ban(number().map(UserId))),
+        "allow" => Some(Command::Allow(number().map(UserId))),
+        "drain" => Some(Command::Drain(value != Some("off"))),
+        "quarantine" => Some(Command::Quarantine {
+            lift: value == Some("lift"),
+        }),
         "queue" => Some(Command::Queue),
         "settings" => Some(Command::Settings),
         _ => None,

@@ -8,7 +8,7 @@ use fluent_templates::{Loader, static_loader};
 use unic_langid::{LanguageIdentifier, langid};
 
 use crate::courier::Notice;
-use crate::job::{Lang, Parcel, Reason};
+use crate::job::{Lang, Parcel, Reason, Wish};
 use crate::media::{Preset, Progress, Refusal, Warning};
 
 static_loader! {
@@ -87,10 +87,17 @@ impl From<String> for Value {
     }
 }
 
-/// The button of a preset.
+/// The button of a wish.
 #[must_use]
-pub fn preset(lang: Lang, preset: Preset) -> String {
-    say(lang, &format!("button-{preset}"))
+pub fn wish(lang: Lang, wish: Wish) -> String {
+    match wish.recipe.preset {
+        Preset::Play if wish.as_file => say(lang, "button-file"),
+        Preset::Fit { size_bytes } => {
+            let megabytes = decimal_of(lang, size_bytes, 1e6);
+            tell(lang, "button-fit", &[("size", megabytes.into())])
+        }
+        preset => say(lang, &format!("button-{preset}")),
+    }
 }
 
 /// How a job stands.
@@ -347,9 +354,14 @@ pub fn caption(lang: Lang, parcel: &Parcel) -> String {
     caption
 }
 
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn decimal_of(lang: Lang, bytes: u64, unit: f64) -> String {
+    decimal(lang, bytes as f64 / unit)
+}
+
 /// Megabytes as Telegram counts them (2^20).
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn megabytes(lang: Lang, bytes: u64) -> String {
+pub(super) fn megabytes(lang: Lang, bytes: u64) -> String {
     let megabytes = bytes as f64 / f64::from(1 << 20);
     decimal(lang, if bytes > 0 { megabytes.max(0.1) } else { 0.0 })
 }

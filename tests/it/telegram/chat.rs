@@ -242,6 +242,7 @@ async fn hand() -> Hand {
             api_url: playground.api_url(),
             limits,
             shared: None,
+            access: kadr::telegram::access::Access::default(),
         },
         store.clone(),
     )
@@ -259,7 +260,7 @@ async fn hand() -> Hand {
             file_unique_id: "U".to_owned(),
             size_bytes: None,
         },
-        preset: Preset::Play,
+        wish: Preset::Play.into(),
     };
     let Enqueued::New { job, .. } = store.enqueue(1, request, limits, "e").await.unwrap() else {
         panic!("a new job");
