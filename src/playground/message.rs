@@ -23,6 +23,8 @@ pub enum SendAs {
     Voice,
     /// As a photo.
     Photo,
+    /// As a sticker.
+    Sticker,
 }
 
 impl SendAs {
@@ -37,6 +39,7 @@ impl SendAs {
             Self::Audio => "audio",
             Self::Voice => "voice",
             Self::Photo => "photo",
+            Self::Sticker => "sticker",
         }
     }
 }

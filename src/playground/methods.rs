@@ -11,7 +11,6 @@ use super::world::{BOT_ID, Refusal, World, bad};
 /// `getFile` on the cloud.
 const DOWNLOAD_BYTES_MAX: u64 = 20 << 20;
 const ANSWER_CHARS_MAX: usize = 200;
-const CREATOR: &str = "creator";
 
 pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Result<Value, Refusal> {
     match method {
@@ -43,6 +42,7 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
             Ok(wire::full_chat(world, chat))
         }
         "getchatmember" => member(world, params),
+        "getchatadministrators" => administrators(world, params),
         "getfile" => get_file(world, &params.text("file_id")),
         "answercallbackquery" => {
             let text = params.text("text");
@@ -73,19 +73,25 @@ fn chat_id(params: &Params) -> Result<i64, Refusal> {
 fn member(world: &mut World, params: &Params) -> Result<Value, Refusal> {
     let user = params.number("user_id");
     let id = chat_id(params)?;
-    let chat = world.open_chat(id)?;
-    let place = chat.members.iter().position(|member| *member == user);
-    let status = match place {
-        _ if user == BOT_ID || user == id => "member",
-        Some(0) => CREATOR,
-        Some(_) => "member",
-        None => return Err(bad("member not found")),
-    };
-    let mut member = json!({ "status": status, "user": wire::user(world, user) });
-    if status == CREATOR {
-        member["is_anonymous"] = json!(false);
+    world.open_chat(id)?;
+    if user != BOT_ID && !world.users.contains_key(&user) {
+        return Err(bad("invalid user_id specified"));
     }
-    Ok(member)
+    Ok(wire::member(world, id, user))
+}
+
+fn administrators(world: &mut World, params: &Params) -> Result<Value, Refusal> {
+    let id = chat_id(params)?;
+    let chat = world.open_chat(id)?;
+    if chat.title.is_none() {
+        return Err(bad("there are no administrators in the private chat"));
+    }
+    let mut ids: Vec<i64> = chat.members.clone();
+    ids.push(BOT_ID);
+    let all = ids.into_iter().map(|user| wire::member(world, id, user));
+    let admins = all.filter(|member| matches!(member["status"].as_str(), Some("creator" | "administrator")));
+    // The real server leaves out other bots, not the one that asks.
+    Ok(Value::Array(admins.collect()))
 }
 
 fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
@@ -147,6 +153,7 @@ fn send(world: &mut World, method: &str, params: &mut Params) -> Result<Value, R
         "sendaudio" => "audio",
         "sendvoice" => "voice",
         "senddocument" => "document",
+        "sendsticker" => "sticker",
         "sendphoto" => "photo",
         _ => return Err(Refusal(404, "Not Found: method not found".to_owned(), None)),
     };
@@ -214,8 +221,8 @@ fn edit(world: &mut World, method: &str, params: &mut Params) -> Result<Value, R
                 params.object("caption_entities"),
             )?;
             let buttons = keyboard(params)?;
-            world.edit(chat, id, |message| match message.media {
-                None => Err(bad("there is no caption in the message to edit")),
+            world.edit(chat, id, |message| match message.media.as_deref() {
+                None | Some("sticker" | "video_note") => Err(bad("there is no caption in the message to edit")),
                 Some(_) => Ok(Message {
                     text,
                     entities,
@@ -244,9 +251,22 @@ fn edit(world: &mut World, method: &str, params: &mut Params) -> Result<Value, R
             if !matches!(kind.as_str(), "video" | "animation" | "audio" | "document" | "photo") {
                 return Err(bad("can't parse InputMedia: media type is unsupported"));
             }
+            let old = world.message(chat, id).cloned().unwrap_or_default();
+            let visual = |kind: &str| matches!(kind, "photo" | "video");
+            let same = |old: &str| old == kind || (visual(old) && visual(&kind));
+            if old.album.is_some() && !old.media.as_deref().is_some_and(same) {
+                return Err(bad("can't change media type in the album"));
+            }
             let draft = from_media(world, params, &kind, &media)?;
             let buttons = keyboard(params)?;
-            world.edit(chat, id, |_| Ok(Message { buttons, ..draft }))
+            let album = old.album;
+            world.edit(chat, id, |_| {
+                Ok(Message {
+                    buttons,
+                    album,
+                    ..draft
+                })
+            })
         }
         _ => Err(Refusal(404, "Not Found: method not found".to_owned(), None)),
     }

@@ -4,7 +4,8 @@
 //! door     accepts; can cut a connection, and cuts all at the end
 //! server   /bot<token>/<method> and /file/bot<token>/<path>: planned faults, long polls, downloads
 //! params   a call's parameters; files go to disk as they come
-//! methods  what each method does, in the real server's words; draft, html: what a message will hold
+//! methods  what each method does, in the real server's words; draft, html: what a message will hold; kinds, webm: what
+//!          an upload ends as
 //! world    users, chats, messages, files, updates: plain state behind one mutex with a bell
 //! wire     the state in the shapes of the Bot API
 //! page     the chat page, and the control plane by HTTP
@@ -18,11 +19,13 @@ mod draft;
 mod fault;
 mod files;
 mod html;
+mod kinds;
 mod message;
 mod methods;
 mod page;
 mod params;
 mod server;
+mod webm;
 mod wire;
 mod world;
 
@@ -115,6 +118,12 @@ impl Playground {
         format!("http://{}/", self.address)
     }
 
+    /// The bot's number.
+    #[must_use]
+    pub fn bot_id(&self) -> i64 {
+        world::BOT_ID
+    }
+
     /// The one token that it accepts.
     #[must_use]
     pub fn token(&self) -> &'static str {
@@ -148,6 +157,15 @@ impl Playground {
     /// lets through: commands, replies to it, mentions.
     pub fn add_group(&self, id: i64, title: &str, members: &[i64]) {
         self.shared.change(|world| world.add_group(id, title, members));
+    }
+
+    /// Makes somebody an admin of a group: a member, or the bot by [`Playground::bot_id`].
+    pub fn promote(&self, chat: i64, user: i64) {
+        self.shared.change(|world| {
+            if let Some(chat) = world.chats.get_mut(&chat) {
+                chat.admins.insert(user);
+            }
+        });
     }
 
     /// A person writes to the bot.

@@ -58,6 +58,43 @@ pub(super) fn full_chat(world: &World, id: i64) -> Value {
     full
 }
 
+/// What somebody is in a chat. The first member owns a group.
+pub(super) fn member(world: &World, chat_id: i64, id: i64) -> Value {
+    let chat = world.chats.get(&chat_id);
+    let place = chat.and_then(|chat| chat.members.iter().position(|member| *member == id));
+    let admin = chat.is_some_and(|chat| chat.admins.contains(&id));
+    let status = match place {
+        Some(0) => "creator",
+        _ if admin => "administrator",
+        None if id != BOT_ID && id != chat_id => "left",
+        _ => "member",
+    };
+    let mut member = json!({ "status": status, "user": user(world, id) });
+    if matches!(status, "creator" | "administrator") {
+        member["is_anonymous"] = json!(false);
+    }
+    if status == "administrator" {
+        for (right, has) in [
+            ("can_be_edited", false),
+            ("can_manage_chat", true),
+            ("can_delete_messages", true),
+            ("can_manage_video_chats", true),
+            ("can_restrict_members", true),
+            ("can_promote_members", false),
+            ("can_change_info", true),
+            ("can_invite_users", true),
+            ("can_post_stories", false),
+            ("can_edit_stories", false),
+            ("can_delete_stories", false),
+            ("can_pin_messages", true),
+            ("can_manage_topics", true),
+        ] {
+            member[right] = json!(has);
+        }
+    }
+    member
+}
+
 /// A message with the one that it answers.
 pub(super) fn message(world: &World, chat_id: i64, message: &Message) -> Value {
     let mut json = alone(world, chat_id, message);
@@ -134,20 +171,30 @@ fn media(world: &World, kind: &str, message: &Message) -> Value {
         media["height"] = json!(message.height);
         return json!([media]);
     }
-    if matches!(kind, "video" | "animation") {
+    if kind == "sticker" {
+        let film = message.mime.as_deref() == Some("video/webm");
+        for (name, value) in [
+            ("type", json!("regular")),
+            ("is_video", json!(film)),
+            ("is_animated", json!(false)),
+        ] {
+            media[name] = value;
+        }
+    }
+    if matches!(kind, "video" | "animation" | "sticker") {
         media["width"] = json!(message.width);
         media["height"] = json!(message.height);
     }
     if kind == "video_note" {
         media["length"] = json!(message.width.max(1));
     }
-    if kind != "document" {
+    if !matches!(kind, "document" | "sticker") {
         media["duration"] = json!(message.duration);
     }
-    if kind != "video_note" {
+    if !matches!(kind, "video_note" | "sticker") {
         media["mime_type"] = json!(message.mime);
     }
-    if let (Some(name), false) = (&message.name, matches!(kind, "video_note" | "voice")) {
+    if let (Some(name), false) = (&message.name, matches!(kind, "video_note" | "voice" | "sticker")) {
         media["file_name"] = json!(name);
     }
     if let Some(thumbnail) = message

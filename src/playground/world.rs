@@ -3,7 +3,7 @@
 //! Plain state behind one mutex with a bell; no waiting in here. Absent: accounts, rights, anything that expires but
 //! callback queries and updates about them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::fault::Faults;
 use super::files::{self, Stored, Upload};
 use super::message::{Call, Counts, Message, Poll};
-use super::wire;
+use super::{webm, wire};
 
 pub(super) const TOKEN: &str = "1000001:playground-token-of-no-value-0000000";
 pub(super) const BOT_ID: i64 = 1_000_001;
@@ -41,6 +41,8 @@ pub(super) struct Chat {
     /// A group's; private chats have none.
     pub(super) title: Option<String>,
     pub(super) members: Vec<i64>,
+    /// Beside the owner; perhaps the bot.
+    pub(super) admins: BTreeSet<i64>,
     pub(super) messages: Vec<Message>,
     action: Option<(String, Instant)>,
 }
@@ -514,8 +516,18 @@ impl World {
 /// What a client announces of a file that its user sends: it looked into it where it could.
 pub(super) fn announced(path: &Path, name: Option<&str>, kind: &str) -> Stored {
     let facts = match kind {
-        "photo" => files::jpeg_facts(path),
+        "photo" => webm::picture_facts(path),
         "document" => None,
+        "sticker" => webm::head(path).and_then(|head| webm::webm(&head)).map_or_else(
+            || webm::picture_facts(path),
+            |film| {
+                Some(files::Facts {
+                    width: film.width,
+                    height: film.height,
+                    duration_s: 0,
+                })
+            },
+        ),
         _ => files::mp4_facts(path),
     };
     let facts = facts.unwrap_or_default();
