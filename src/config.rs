@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::media::{Choice, Limits, Machine};
 use crate::store::QueueLimits;
-use crate::telegram;
+use crate::telegram::{self, local::Folder, local::Shared};
 use crate::worker;
 
 /// The cloud Bot API.
@@ -30,6 +30,18 @@ pub struct Settings {
     /// Base of the Bot API server
     #[arg(long, env = "TELEGRAM_API_URL", value_name = "URL")]
     pub api_url: Option<String>,
+    /// Folder of a local Bot API server's files, as kadr sees it: files up to 2000 MB, read from its disk
+    #[arg(long, env = "KADR_API_LOCAL_ROOT", value_name = "DIR")]
+    pub api_local_root: Option<PathBuf>,
+    /// The same folder as that server sees it, where its path is another
+    #[arg(long, env = "KADR_API_LOCAL_ROOT_THERE", value_name = "DIR")]
+    pub api_local_root_there: Option<PathBuf>,
+    /// The work folder as that server sees it: results are handed over by name instead of being sent
+    #[arg(long, env = "KADR_API_LOCAL_WORK_THERE", value_name = "DIR")]
+    pub api_local_work_there: Option<PathBuf>,
+    /// Remove a source from that server's disk once kadr has it: true or false
+    #[arg(long, env = "KADR_API_LOCAL_DELETE", value_name = "BOOL")]
+    pub api_local_delete: Option<bool>,
     /// Database: sqlite:PATH
     #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
     pub database: Option<String>,
@@ -127,6 +139,8 @@ pub struct Config {
     pub token: String,
     /// Base of the Bot API server.
     pub api_url: String,
+    /// What is shared with a server of one's own.
+    pub shared: Option<Shared>,
     /// Path of the SQLite database.
     pub database: PathBuf,
     /// Scratch space.
@@ -148,7 +162,7 @@ impl Config {
         let file = read_file(file)?;
         let token = token(&given, &file)?;
         let database = database(&given, &file)?;
-        let machine = machine(given.device.or(file.device).as_deref())?;
+        let machine = machine(given.device.as_deref().or(file.device.as_deref()))?;
         let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
             Jobs::Auto => machine.jobs_at_once(),
             Jobs::Number(number) => number,
@@ -167,16 +181,19 @@ impl Config {
             ));
         }
         let limits = Limits::default();
+        let api_url = given.api_url.clone().or(file.api_url.clone());
+        let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
+        let work_dir = given.work_dir.clone().or(file.work_dir.clone());
+        let work_dir = work_dir.unwrap_or_else(|| PathBuf::from("data/work"));
+        let shared = shared(&given, &file, &api_url, &work_dir)?;
         let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
         let pixels_max = given.pixels_max.or(file.pixels_max);
         Ok(Self {
             token,
-            api_url: given.api_url.or(file.api_url).unwrap_or_else(|| API_URL.to_owned()),
+            api_url,
+            shared,
             database,
-            work_dir: given
-                .work_dir
-                .or(file.work_dir)
-                .unwrap_or_else(|| PathBuf::from("data/work")),
+            work_dir,
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
             worker: worker::Options {
                 jobs_max,
@@ -230,6 +247,7 @@ impl Config {
             token: self.token.clone(),
             api_url: self.api_url.clone(),
             limits: self.queue,
+            shared: self.shared.clone(),
         }
     }
 }
@@ -246,6 +264,7 @@ impl fmt::Display for Config {
         let Self {
             token: _,
             api_url,
+            shared,
             database,
             work_dir,
             log_dir,
@@ -254,6 +273,18 @@ impl fmt::Display for Config {
         } = self;
         writeln!(f, "token = \"(hidden)\"")?;
         writeln!(f, "api_url = {api_url:?}")?;
+        if let Some(shared) = shared {
+            writeln!(f, "api_local_root = {:?}", shared.files.here.display().to_string())?;
+            writeln!(
+                f,
+                "api_local_root_there = {:?}",
+                shared.files.there.display().to_string()
+            )?;
+            if let Some(results) = &shared.results {
+                writeln!(f, "api_local_work_there = {:?}", results.there.display().to_string())?;
+            }
+            writeln!(f, "api_local_delete = {}", shared.delete)?;
+        }
         writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
@@ -303,6 +334,54 @@ fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
             "`kadr serve --print-config` prints every key",
         )
     })
+}
+
+/// A folder that is shared with a Bot API server of one's own, where one is named.
+fn shared(given: &Settings, file: &Settings, api_url: &str, work_dir: &Path) -> Result<Option<Shared>, ConfigError> {
+    let one = |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(file).clone());
+    let root_there = one(|settings| &settings.api_local_root_there);
+    let work_there = one(|settings| &settings.api_local_work_there);
+    let delete = given.api_local_delete.or(file.api_local_delete);
+    let Some(root) = one(|settings| &settings.api_local_root) else {
+        if root_there.is_some() || work_there.is_some() || delete.is_some() {
+            return Err(wrong(
+                "the folder of the local Bot API server is not set",
+                "set KADR_API_LOCAL_ROOT to the folder of its files, as kadr sees it",
+            ));
+        }
+        return Ok(None);
+    };
+    if api_url == API_URL {
+        return Err(wrong(
+            format!("a local server's folder is set, and its address is {API_URL}"),
+            "set TELEGRAM_API_URL to the local Bot API server, such as http://127.0.0.1:8081",
+        ));
+    }
+    if !root.is_absolute() || !root.is_dir() {
+        return Err(wrong(
+            format!("`{}` is no absolute path of a folder", root.display()),
+            "KADR_API_LOCAL_ROOT is the folder of the local Bot API server's files, as kadr sees it",
+        ));
+    }
+    for there in [&root_there, &work_there].into_iter().flatten() {
+        if !there.is_absolute() {
+            return Err(wrong(
+                format!("`{}` is no absolute path", there.display()),
+                "name the folder as the local Bot API server sees it",
+            ));
+        }
+    }
+    Ok(Some(Shared {
+        files: Folder {
+            there: root_there.unwrap_or_else(|| root.clone()),
+            here: root,
+        },
+        delete: delete.unwrap_or(false),
+        results: work_there.map(|there| Folder {
+            here: work_dir.to_owned(),
+            there,
+        }),
+    }))
 }
 
 fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {

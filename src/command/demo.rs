@@ -22,6 +22,10 @@ pub struct Args {
     /// Port of the chat page on this machine; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     port: u16,
+    /// As a Bot API server of one's own, with files up to 2000 MB: sources are taken from its disk, results are handed
+    /// over on the disk too, or streamed
+    #[arg(long, value_name = "RESULTS", num_args = 0..=1, default_missing_value = "disk")]
+    local: Option<Results>,
     /// Folder for the demo's data
     #[arg(long, value_name = "DIR", default_value = "demo")]
     dir: PathBuf,
@@ -34,6 +38,13 @@ pub struct Args {
     /// Where the result of `--send` goes
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// How results reach a server of one's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Results {
+    Disk,
+    Stream,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit> {
@@ -61,12 +72,16 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
     for (id, name, language) in USERS {
         playground.add_user(id, name, language);
     }
+    playground.set_local(args.local.is_some());
+    let dir = std::path::absolute(&args.dir).context("find the demo's folder")?;
     let config = Config::read(
         Settings {
+            api_local_root: args.local.map(|_| dir.join("telegram")),
+            api_local_work_there: (args.local == Some(Results::Disk)).then(|| dir.join("work")),
             token: Some(playground.token().to_owned()),
             api_url: Some(playground.api_url()),
             database: Some(format!("sqlite:{}", args.dir.join("kadr.db").display())),
-            work_dir: Some(args.dir.join("work")),
+            work_dir: Some(dir.join("work")),
             disk_free_min_bytes: Some(256 << 20),
             ..Settings::default()
         },

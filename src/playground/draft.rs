@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::files::{self, Stored};
+use super::files::{self, Stored, Upload};
 use super::html;
 use super::kinds::judged;
 use super::message::Message;
@@ -132,9 +132,18 @@ pub(super) fn from_media(
     let word = |name: &str| media[name].as_str().unwrap_or_default();
     let (text, entities) = captioned(word("caption"), word("parse_mode"), media["caption_entities"].clone())?;
     let reference = word("media");
-    let file_id = match reference.strip_prefix("attach://") {
-        Some(part) => adopt(world, params, part, kind, media)?,
-        None => known(world, reference, kind)?,
+    let attached = reference.strip_prefix("attach://");
+    // A local server reads the file itself.
+    let on_disk = reference.strip_prefix("file://").filter(|_| world.local);
+    let file_id = if let Some(part) = attached {
+        let upload = params.uploads.remove(part);
+        adopt(world, params, upload, kind, media)?
+    } else if let Some(path) = on_disk {
+        let upload = files::copy(&world.data_dir, std::path::Path::new(path));
+        let upload = upload.map_err(|_| bad("invalid file HTTP URL specified"))?;
+        adopt(world, params, Some(upload), kind, media)?
+    } else {
+        known(world, reference, kind)?
     };
     let draft = world
         .showing(&file_id)
@@ -146,14 +155,7 @@ pub(super) fn from_media(
     })
 }
 
-fn known(world: &mut World, reference: &str, kind: &str) -> Result<String, Refusal> {
-    if let (Some(path), true) = (reference.strip_prefix("file://"), world.local) {
-        let path = std::path::Path::new(path);
-        let upload = files::copy(&world.data_dir, path).map_err(|_| bad("invalid file HTTP URL specified"))?;
-        let stored = announced(&upload.path, upload.name.as_deref(), kind);
-        let disk = |_| Refusal(500, "Internal Server Error".to_owned(), None);
-        return world.adopt(upload, stored).map_err(disk);
-    }
+fn known(world: &World, reference: &str, kind: &str) -> Result<String, Refusal> {
     if reference.starts_with("http://") || reference.starts_with("https://") {
         return Err(bad("failed to get HTTP URL content"));
     }
@@ -169,16 +171,18 @@ fn known(world: &mut World, reference: &str, kind: &str) -> Result<String, Refus
     Ok(reference.to_owned())
 }
 
-fn adopt(world: &mut World, params: &mut Params, part: &str, kind: &str, media: &Value) -> Result<String, Refusal> {
+fn adopt(
+    world: &mut World,
+    params: &mut Params,
+    upload: Option<Upload>,
+    kind: &str,
+    media: &Value,
+) -> Result<String, Refusal> {
     let disk = |_| Refusal(500, "Internal Server Error".to_owned(), None);
     let thumbnail = thumbnail(world, params, media)?;
-    let upload = params
-        .uploads
-        .remove(part)
-        .ok_or_else(|| bad("file must be non-empty"))?;
-    if upload.size_bytes == 0 {
+    let Some(upload) = upload.filter(|upload| upload.size_bytes > 0) else {
         return Err(bad("file must be non-empty"));
-    }
+    };
     let kind = judged(kind, &upload)?;
     let number = |name: &str| media[name].as_u64().unwrap_or(0);
     let seen = announced(&upload.path, upload.name.as_deref(), kind);

@@ -182,7 +182,11 @@ pub(super) async fn download(
 ) -> Response {
     let name = path.rsplit('/').next().unwrap_or_default();
     let file_id = name.split('.').next().unwrap_or_default();
-    let (stored, fault) = shared.read(|world| (world.files.get(file_id).cloned(), world.faults.due("download")));
+    // A local server routes nothing but methods: its files are read from its disk.
+    let (stored, fault) = shared.read(|world| {
+        let stored = world.files.get(file_id).filter(|_| !world.local).cloned();
+        (stored, world.faults.due("download"))
+    });
     let (Some(stored), Some(TOKEN)) = (stored, bot.strip_prefix("bot")) else {
         return refusal(&Refusal(404, "Not Found".to_owned(), None));
     };

@@ -13,8 +13,9 @@ use teloxide::types::InlineKeyboardMarkup;
 use super::api::{Api, Part};
 use super::errors::{CallError, classify};
 use super::keyboard::{self, message_body, reply_to};
+use super::local::Shared;
 use super::pace::{HANDLER_GRACE, Pace};
-use super::{FETCH_BYTES_MAX, Options, SEND_BYTES_MAX, text};
+use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
 use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
 use crate::store::Store;
@@ -22,6 +23,9 @@ use crate::store::Store;
 const CALL_S: u64 = 10;
 /// Getting a file ready may take the server a while.
 const GET_FILE_S: u64 = 60;
+/// A local server answers only when it has the whole file: at least so fast, bytes a second, and never longer than this.
+const LOCAL_BYTES_A_S: u64 = 128 << 10;
+const LOCAL_GET_FILE_S_MAX: u64 = 2 * 3600;
 /// How often the store is asked whether the handler's status message is there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Tries of a send that was refused before it had any effect, and the longest wait between two.
@@ -34,6 +38,9 @@ pub struct TelegramCourier<S> {
     api: Api,
     store: S,
     pace: Mutex<Pace>,
+    shared: Option<Shared>,
+    fetch_bytes_max: u64,
+    send_bytes_max: u64,
 }
 
 impl<S: Store> TelegramCourier<S> {
@@ -46,6 +53,9 @@ impl<S: Store> TelegramCourier<S> {
             api: Api::new(&options.api_url, &options.token)?,
             store,
             pace: Mutex::default(),
+            shared: options.shared.clone(),
+            fetch_bytes_max: options.fetch_bytes_max(),
+            send_bytes_max: options.send_bytes_max(),
         })
     }
 
@@ -131,6 +141,22 @@ impl<S: Store> TelegramCourier<S> {
         }
     }
 
+    /// Where a server of one's own reads the result by itself.
+    fn address(&self, files: Option<Files<'_>>) -> Option<String> {
+        self.shared.as_ref()?.address(files?.media)
+    }
+
+    /// How long getFile may take, seconds.
+    fn get_file_s(&self, job: &Job) -> u64 {
+        match self.shared {
+            None => GET_FILE_S,
+            Some(_) => {
+                let size_bytes = job.request.source.size_bytes.unwrap_or(self.fetch_bytes_max);
+                (GET_FILE_S + size_bytes / LOCAL_BYTES_A_S).min(LOCAL_GET_FILE_S_MAX)
+            }
+        }
+    }
+
     /// Edits the status message into the result.
     async fn edit_into(
         &self,
@@ -142,8 +168,10 @@ impl<S: Store> TelegramCourier<S> {
     ) -> Result<Value, CallError> {
         let mut media = media_fields(job, parcel);
         media["type"] = json!(kind_name(parcel.kind));
-        media["media"] = json!(parcel.file_id.clone().unwrap_or_else(|| "attach://media".to_owned()));
-        let parts = parts_of(files, parcel.kind, meter);
+        let address = self.address(files);
+        let parts = parts_of(files, address.is_none(), parcel.kind, meter);
+        let name = parcel.file_id.clone().or(address);
+        media["media"] = json!(name.unwrap_or_else(|| "attach://media".to_owned()));
         if parts.iter().any(|part| part.name == "thumbnail") {
             media["thumbnail"] = json!("attach://thumbnail");
         }
@@ -214,9 +242,10 @@ impl<S: Store> TelegramCourier<S> {
                 }
             }
         }
-        let mut parts = parts_of(files, parcel.kind, meter);
-        match &parcel.file_id {
-            Some(file_id) => fields.push((name, file_id.clone())),
+        let address = self.address(files);
+        let mut parts = parts_of(files, address.is_none(), parcel.kind, meter);
+        match parcel.file_id.clone().or(address) {
+            Some(file) => fields.push((name, file)),
             None => {
                 if let Some(part) = parts.iter_mut().find(|part| part.name == "media") {
                     part.name = name;
@@ -246,13 +275,18 @@ impl From<CallError> for CallFailed {
 impl<S: Store> Courier for TelegramCourier<S> {
     async fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
         let body = json!({ "file_id": job.request.source.file_id });
-        let file = match self.api.call("getFile", &body, GET_FILE_S).await.map_err(classify) {
+        let file = match self
+            .api
+            .call("getFile", &body, self.get_file_s(job))
+            .await
+            .map_err(classify)
+        {
             Ok(file) => file,
             Err(CourierError::StaleFileId) => return Err(CourierError::Hopeless(Reason::SourceGone)),
             Err(CourierError::Hopeless(Reason::TooLargeToFetch { .. })) => {
                 return Err(CourierError::Hopeless(Reason::TooLargeToFetch {
                     size_bytes: job.request.source.size_bytes.unwrap_or(0),
-                    limit_bytes: FETCH_BYTES_MAX,
+                    limit_bytes: self.fetch_bytes_max,
                 }));
             }
             Err(error) => return Err(error),
@@ -264,6 +298,11 @@ impl<S: Store> Courier for TelegramCourier<S> {
             });
         };
         meter.reset();
+        if let Some(shared) = &self.shared {
+            let bytes = shared.take(file_path, into).await?;
+            meter.add(bytes);
+            return Ok(bytes);
+        }
         match self.api.download(file_path, into, meter).await {
             // Links live an hour, and this one is new: the server is between two states.
             Err(CallError::Refused {
@@ -318,9 +357,9 @@ impl<S: Store> Courier for TelegramCourier<S> {
     ) -> Result<Receipt, CourierError> {
         let too_large = CourierError::Hopeless(Reason::TooLargeToSend {
             size_bytes: parcel.out_bytes,
-            limit_bytes: SEND_BYTES_MAX,
+            limit_bytes: self.send_bytes_max,
         });
-        if files.is_some() && parcel.out_bytes > SEND_BYTES_MAX {
+        if files.is_some() && parcel.out_bytes > self.send_bytes_max {
             return Err(too_large);
         }
         let sent = match self.awaited_status_message(job).await {
@@ -382,7 +421,8 @@ fn media_fields(job: &Job, parcel: &Parcel) -> Value {
     fields
 }
 
-fn parts_of<'a>(files: Option<Files<'a>>, kind: ParcelKind, meter: &Meter) -> Vec<Part<'a>> {
+/// What is streamed: the thumbnail, and the media itself where it has no other way.
+fn parts_of<'a>(files: Option<Files<'a>>, with_media: bool, kind: ParcelKind, meter: &Meter) -> Vec<Part<'a>> {
     let Some(Files { media, thumbnail }) = files else {
         return Vec::new();
     };
@@ -390,12 +430,15 @@ fn parts_of<'a>(files: Option<Files<'a>>, kind: ParcelKind, meter: &Meter) -> Ve
         ParcelKind::Video => "video.mp4",
         ParcelKind::Audio => "audio.m4a",
     };
-    let mut parts = vec![Part {
-        name: "media",
-        path: media,
-        file_name,
-        meter: Some(meter.clone()),
-    }];
+    let mut parts = Vec::new();
+    if with_media {
+        parts.push(Part {
+            name: "media",
+            path: media,
+            file_name,
+            meter: Some(meter.clone()),
+        });
+    }
     if let Some(path) = thumbnail {
         parts.push(Part {
             name: "thumbnail",

@@ -11,6 +11,7 @@
 //! keyboard   pure: messages and buttons as the Bot API takes them
 //! errors     pure: what a failed call means
 //! text       every word that users read (Fluent, Russian and English)
+//! local      files of a Bot API server of one's own
 //! api        raw calls where the raw JSON, the bytes moved or the secret in the URL matter
 //! ```
 //!
@@ -23,6 +24,7 @@ mod dialogue;
 pub mod errors;
 pub mod intake;
 mod keyboard;
+pub mod local;
 pub mod pace;
 mod presses;
 pub mod text;
@@ -40,6 +42,7 @@ use self::api::Api;
 use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
 use self::intake::Press;
+use self::local::Shared;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -47,6 +50,8 @@ use crate::store::{InboxUpdate, QueueLimits, Store};
 pub const FETCH_BYTES_MAX: u64 = 20 << 20;
 /// The cloud server takes files up to here, bytes.
 pub const SEND_BYTES_MAX: u64 = 50_000_000;
+/// A local server does both up to here, bytes: 4000 parts of 512 KiB (tdlib, `PartsManager.h`).
+pub const LOCAL_BYTES_MAX: u64 = 4000 * (512 << 10);
 
 const POLL_S: u64 = 25;
 const BACK_OFF: Duration = Duration::from_secs(2);
@@ -66,12 +71,29 @@ pub struct Options {
     pub api_url: String,
     /// How many jobs may wait.
     pub limits: QueueLimits,
+    /// What is shared with a server of one's own; `None` for the cloud.
+    pub shared: Option<Shared>,
+}
+
+impl Options {
+    /// The largest file that the server hands out, bytes.
+    #[must_use]
+    pub fn fetch_bytes_max(&self) -> u64 {
+        self.shared.as_ref().map_or(FETCH_BYTES_MAX, |_| LOCAL_BYTES_MAX)
+    }
+
+    /// The largest file that the server takes, bytes.
+    #[must_use]
+    pub fn send_bytes_max(&self) -> u64 {
+        self.shared.as_ref().map_or(SEND_BYTES_MAX, |_| LOCAL_BYTES_MAX)
+    }
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("limits", &self.limits)
+            .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
 }
@@ -91,7 +113,7 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         api: api.clone(),
         me: name,
         limits: options.limits,
-        fetch_bytes_max: FETCH_BYTES_MAX,
+        fetch_bytes_max: options.fetch_bytes_max(),
     };
     let mut lanes = Lanes {
         desk,

@@ -69,6 +69,15 @@ async fn cancel_while(bot: &mut Bot, job: JobId, words: &str) {
     bot.stop().await;
 }
 
+/// A server of one's own answers only when it has the whole file.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_server_gets_the_file_ready_it_frees_the_slot() {
+    let mut bot = narrow().await;
+    bot.playground.plan("getFile", 1, STALL);
+    let job = ask(&bot, 1, &shipped_clip()).await;
+    cancel_while(&mut bot, job, "Downloading").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_downloading_it_frees_the_slot_and_the_files() {
     let mut bot = narrow().await;

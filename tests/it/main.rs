@@ -17,6 +17,7 @@ mod fake_driver;
 mod gpu;
 mod health;
 mod lean;
+mod local;
 mod media;
 mod partial;
 mod plan;

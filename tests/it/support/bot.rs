@@ -44,8 +44,13 @@ impl Bot {
     }
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), settings, false).await
+    }
+
+    /// In a folder that the settings speak of; `local` makes the playground a server of one's own.
+    pub(crate) async fn start_in(folder: tempfile::TempDir, settings: Settings, local: bool) -> Self {
         let playground = playground_in(folder.path()).await;
+        playground.set_local(local);
         playground.add_user(2, "Борис", "ru");
         playground.add_user(3, "Chen", "en");
         let mut bot = Self {

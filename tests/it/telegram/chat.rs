@@ -240,6 +240,7 @@ async fn hand() -> Hand {
             token: playground.token().to_owned(),
             api_url: playground.api_url(),
             limits,
+            shared: None,
         },
         store.clone(),
     )

@@ -72,6 +72,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
     let options = kadr::telegram::Options {
         token: playground.token().to_owned(),
         api_url: playground.api_url(),
+        shared: None,
         limits: QueueLimits {
             per_user_max: 5,
             total_max: 5,
