@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::entities;
 use super::files::{self, Stored, Upload};
 use super::html;
 use super::kinds::judged;
@@ -20,14 +21,18 @@ const ALBUM_MAX: usize = 10;
 /// Text and entities by `parse_mode`, or by the entities given.
 pub(super) fn formatted(text: &str, parse_mode: &str, entities: Value) -> Result<(String, Vec<Value>), Refusal> {
     match parse_mode.to_lowercase().as_str() {
-        "html" => html::parse(text).map_err(|words| bad(&words)),
+        "html" => {
+            let (text, entities) = html::parse(text).map_err(|words| bad(&words))?;
+            let entities = entities::added(&text, entities);
+            Ok((text, entities))
+        }
         "" | "markdown" | "markdownv2" => {
             let given = if let Value::Array(given) = entities {
                 given
             } else {
                 Vec::new()
             };
-            Ok((text.to_owned(), given))
+            Ok((text.to_owned(), entities::added(text, given)))
         }
         _ => Err(bad("unsupported parse_mode")),
     }

@@ -126,6 +126,8 @@ pub struct Message {
     pub buttons: Vec<Vec<(String, String)>>,
     /// The message that it answers.
     pub reply_to: Option<i64>,
+    /// Topic that it is in.
+    pub thread: Option<i64>,
     /// Who wrote it first, where it was forwarded.
     pub forwarded_from: Option<i64>,
     /// Album that it belongs to.

@@ -38,7 +38,13 @@ pub(super) fn user(world: &World, id: i64) -> Value {
 
 pub(super) fn chat(world: &World, id: i64) -> Value {
     match world.chats.get(&id).and_then(|chat| chat.title.as_ref()) {
-        Some(title) => json!({ "id": id, "type": "supergroup", "title": title }),
+        Some(title) => {
+            let mut group = json!({ "id": id, "type": "supergroup", "title": title });
+            if world.chats.get(&id).is_some_and(|chat| !chat.topics.is_empty()) {
+                group["is_forum"] = json!(true);
+            }
+            group
+        }
         None => json!({
             "id": id,
             "type": "private",
@@ -101,8 +107,20 @@ pub(super) fn message(world: &World, chat_id: i64, message: &Message) -> Value {
     let answered = message.reply_to.and_then(|id| world.message(chat_id, id));
     if let Some(answered) = answered {
         json["reply_to_message"] = alone(world, chat_id, answered);
+    } else if let Some(root) = message.thread.and_then(|thread| topic_root(world, chat_id, thread)) {
+        json["reply_to_message"] = root;
     }
     json
+}
+
+/// In a forum a message that answers nothing answers the one that opened its topic.
+fn topic_root(world: &World, chat_id: i64, thread: i64) -> Option<Value> {
+    let room = world.chats.get(&chat_id)?;
+    Some(json!({
+        "message_id": thread, "message_thread_id": thread, "is_topic_message": true, "date": 1,
+        "chat": chat(world, chat_id), "from": user(world, *room.members.first()?),
+        "forum_topic_created": { "name": room.topics.get(&thread)?, "icon_color": 0x6F_B9_F0 },
+    }))
 }
 
 fn alone(world: &World, chat_id: i64, message: &Message) -> Value {
@@ -134,6 +152,10 @@ fn alone(world: &World, chat_id: i64, message: &Message) -> Value {
     }
     if let Some(origin) = message.forwarded_from {
         json["forward_origin"] = json!({ "type": "user", "date": message.date_s, "sender_user": user(world, origin) });
+    }
+    if let Some(thread) = message.thread {
+        json["message_thread_id"] = json!(thread);
+        json["is_topic_message"] = json!(true);
     }
     if let Some(album) = &message.album {
         json["media_group_id"] = json!(album);
