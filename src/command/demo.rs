@@ -13,6 +13,8 @@ use crate::playground::{Message, Options, Playground, SendAs};
 
 /// The people of the playground.
 const USERS: [(i64, &str, &str); 3] = [(101, "Anna", "en"), (102, "Борис", "ru"), (103, "Chen", "en")];
+/// The group that they and the bot share.
+const GROUP: (i64, &str) = (-1001, "Film club");
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 const RESULT_WAIT: Duration = Duration::from_secs(600);
 
@@ -72,6 +74,7 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
     for (id, name, language) in USERS {
         playground.add_user(id, name, language);
     }
+    playground.add_group(GROUP.0, GROUP.1, &USERS.map(|(id, ..)| id));
     playground.set_local(args.local.is_some());
     let dir = std::path::absolute(&args.dir).context("find the demo's folder")?;
     let config = Config::read(

@@ -22,6 +22,7 @@ mod media;
 mod partial;
 mod plan;
 mod playground;
+mod playground_kinds;
 mod presets;
 mod recovery;
 mod segment;
