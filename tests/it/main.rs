@@ -30,4 +30,5 @@ mod store;
 mod support;
 mod telegram;
 mod tidy;
+mod wishes;
 mod worker;
