@@ -67,6 +67,20 @@ pub struct Source {
     pub file_unique_id: String,
     /// As the platform announced it, bytes.
     pub size_bytes: Option<u64>,
+    /// What else it announced.
+    #[serde(default)]
+    pub announced: Announced,
+}
+
+/// What a platform says of a film before anybody looked into it; 0 where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Seconds.
+    pub duration_s: u32,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
 }
 
 /// Into what, and how it is handed over. One spelling for buttons and database: the recipe's, with `file` after it.

@@ -33,7 +33,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     pub(super) async fn administer(&self, command: Command) -> Handled {
-        if !self.desk.access.is_admin(self.sender.user) {
+        if !self.is_admin() {
             return self.say(&text::say(self.lang, "admin-only"), None).await.map(drop);
         }
         let words = match command {

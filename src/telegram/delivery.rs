@@ -18,6 +18,7 @@ use super::pace::{HANDLER_GRACE, Pace};
 use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
 use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
+use crate::media::Preset;
 use crate::store::Store;
 
 const CALL_S: u64 = 10;
@@ -88,6 +89,11 @@ impl<S: Store> TelegramCourier<S> {
         let lang = job.request.origin.lang;
         let (last, keyboard) = match notice {
             Notice::Failed { reason } if reason.may_retry() => (true, Some(keyboard::retry(lang, job.id))),
+            Notice::Failed {
+                reason: Reason::TooLargeToSend { limit_bytes, .. },
+            } if !matches!(job.request.wish.recipe.preset, Preset::Fit { .. }) => {
+                (true, Some(keyboard::fit(lang, job.id, *limit_bytes)))
+            }
             Notice::Failed { .. } | Notice::Canceled => (true, None),
             // Nobody would tell it later: the process is about to end.
             Notice::Paused => (true, Some(keyboard::cancel(lang, job.id))),

@@ -111,6 +111,7 @@ pub(super) struct Desk<S> {
     pub(super) me: String,
     pub(super) limits: QueueLimits,
     pub(super) fetch_bytes_max: u64,
+    pub(super) send_bytes_max: u64,
     pub(super) access: Access,
 }
 
@@ -148,6 +149,7 @@ impl<S: Store> Desk<S> {
         }
         match intake {
             Intake::File(source, said) => talk.file(source, said).await,
+            Intake::Overheard(source) => talk.overheard(source).await,
             Intake::TooLarge { size_bytes } => {
                 let reason = Reason::TooLargeToFetch {
                     size_bytes,
@@ -244,6 +246,7 @@ impl<S: Store> Talk<'_, S> {
             Command::Cancel(None) => self.cancel_all().await,
             Command::Cancel(Some(job)) => self.cancel_one(job).await,
             Command::Convert => self.say(&text::say(self.lang, "convert-what"), None).await.map(drop),
+            Command::Auto(wish) => self.auto(wish).await,
             Command::Again => self.again().await,
             Command::ForgetMe => self.forget_me().await,
             Command::Stats
@@ -294,17 +297,18 @@ impl<S: Store> Talk<'_, S> {
 
     /// Asks what shall become of a file.
     pub(super) async fn card(&self, source: Source, message: MessageId) -> Result<Card, HandlerError> {
-        let words = match source.size_bytes {
-            Some(size_bytes) => {
-                let size = text::megabytes(self.lang, size_bytes);
-                text::tell(self.lang, "choose-sized", &[("size", size.into())])
-            }
+        let words = match text::about(self.lang, &source) {
+            Some(about) => text::tell(self.lang, "choose-about", &[("about", about.into())]),
             None => text::say(self.lang, "choose"),
         };
         let card = self
             .reply(message, &words, Some(keyboard::choices(self.lang, false)))
             .await?;
         Ok(Card { card, message, source })
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.desk.access.is_admin(self.sender.user)
     }
 
     /// The newest file of this person in this chat once more, if it is still known.

@@ -4,7 +4,7 @@ use teloxide::types::{FileMeta, Message, MessageKind, Update, UpdateKind};
 
 use super::keyboard::offers;
 use super::wish::{self, Reading};
-use crate::job::{ChatId, JobId, Lang, MessageId, Source, UserId, Wish};
+use crate::job::{Announced, ChatId, JobId, Lang, MessageId, Source, UserId, Wish};
 
 /// Who wrote, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Command {
     Cancel(Option<JobId>),
     /// `/convert` that answers no file
     Convert,
+    /// `/auto WISH` or `/auto off`: what becomes of every file of this chat
+    Auto(Option<Option<Wish>>),
     /// `/again`
     Again,
     /// `/forget_me`
@@ -70,6 +72,8 @@ pub enum Press {
     More(bool),
     /// Something else of this job's source.
     Redo(JobId),
+    /// The same as this job, in the most bytes that the chat takes.
+    Fit(JobId),
     /// End this job.
     Cancel(JobId),
     /// Do this job again.
@@ -89,6 +93,7 @@ impl Press {
             Self::Choose(wish) => format!("c:{wish}"),
             Self::More(more) => format!("m:{}", u8::from(*more)),
             Self::Redo(job) => format!("a:{}", job.0),
+            Self::Fit(job) => format!("f:{}", job.0),
             Self::Cancel(job) => format!("x:{}", job.0),
             Self::Retry(job) => format!("r:{}", job.0),
             Self::Default(wish) => format!("d:{}", wish.map_or("ask".to_owned(), |wish| wish.to_string())),
@@ -107,6 +112,7 @@ impl Press {
             "c" => wish().map(Self::Choose),
             "m" => Some(Self::More(value == "1")),
             "a" => job().map(Self::Redo),
+            "f" => job().map(Self::Fit),
             "x" => job().map(Self::Cancel),
             "r" => job().map(Self::Retry),
             "d" if value == "ask" => Some(Self::Default(None)),
@@ -127,6 +133,8 @@ impl Press {
 pub enum Intake {
     /// A file to convert, and what was said with it.
     File(Source, Reading),
+    /// A file in a group that nobody asked anything of.
+    Overheard(Source),
     /// A file that the platform would not hand out.
     TooLarge {
         /// As announced, bytes.
@@ -208,35 +216,50 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
             None => Intake::Words,
         };
     }
-    of_file(
-        message,
-        wish::read(message.caption().unwrap_or_default()),
-        size_bytes_max,
-        group,
-    )
+    let caption = message.caption().unwrap_or_default();
+    let named = after_mention(caption, me);
+    let to_us = message
+        .reply_to_message()
+        .and_then(|answered| answered.from.as_ref()?.username.as_ref())
+        .is_some_and(|name| name.eq_ignore_ascii_case(me));
+    let intake = of_file(message, wish::read(named.unwrap_or(caption)), size_bytes_max, group);
+    match intake {
+        // An admin bot sees every file of its groups: one that is not meant for us is left alone.
+        Intake::File(source, _) if group && named.is_none() && !to_us => Intake::Overheard(source),
+        Intake::TooLarge { .. } if group && named.is_none() && !to_us => Intake::Ignore,
+        intake => intake,
+    }
+}
+
+/// What follows the bot's name.
+fn after_mention<'a>(text: &'a str, me: &str) -> Option<&'a str> {
+    let mention = format!("@{me}");
+    let mut places = text.as_bytes().windows(mention.len());
+    let at = places.position(|place| place.eq_ignore_ascii_case(mention.as_bytes()))?;
+    text.get(at + mention.len()..)
 }
 
 /// What is asked of the file that a message answers: `/convert`, with words or without, or a mention of the bot.
 fn asked_in(message: &Message, me: &str) -> Option<Reading> {
     let text = message.text()?;
-    let mention = format!("@{me}");
     let words = if text.starts_with('/') {
-        matches!(command(text, me)?, Command::Convert).then(|| text.split_once(char::is_whitespace))?
+        let asks = matches!(command(text, me)?, Command::Convert);
+        asks.then(|| text.split_once(char::is_whitespace).map(|(_, words)| words))?
     } else {
-        let (at, _) = text.to_lowercase().match_indices(&mention.to_lowercase()).next()?;
-        let rest = text.get(at + mention.len()..)?;
-        Some((mention.as_str(), rest))
+        Some(after_mention(text, me)?)
     };
-    Some(match words.map(|(_, words)| words.trim()) {
-        None | Some("") => Reading::Other,
-        Some(words) => match wish::read(words) {
-            // After a command every word is meant for us.
-            Reading::Other => Reading::Wrong {
-                given: words.chars().take(40).collect(),
+    Some(
+        match words.map(|words| words.trim_matches(|letter: char| letter.is_whitespace() || letter == ',')) {
+            None | Some("") => Reading::Other,
+            Some(words) => match wish::read(words) {
+                // After a command every word is meant for us.
+                Reading::Other => Reading::Wrong {
+                    given: words.chars().take(40).collect(),
+                },
+                reading => reading,
             },
-            reading => reading,
         },
-    })
+    )
 }
 
 fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -> Intake {
@@ -259,6 +282,7 @@ fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -
                 file_id: file.id.0.clone(),
                 file_unique_id: file.unique_id.0.clone(),
                 size_bytes: (file.size > 0).then_some(file.size.into()),
+                announced: announced(message),
             };
             Intake::File(source, said)
         }
@@ -274,6 +298,28 @@ fn file_of(message: &Message) -> Option<&FileMeta> {
         .or_else(|| message.audio().map(|audio| &audio.file))
         .or_else(|| message.voice().map(|voice| &voice.file))
         .or_else(|| message.document().map(|document| &document.file))
+}
+
+/// What the platform says of a picture or a sound before anybody looked into the file.
+fn announced(message: &Message) -> Announced {
+    let of = |duration_s: u32, width: u32, height: u32| Announced {
+        duration_s,
+        width,
+        height,
+    };
+    if let Some(video) = message.video() {
+        of(video.duration.seconds(), video.width, video.height)
+    } else if let Some(animation) = message.animation() {
+        of(animation.duration.seconds(), animation.width, animation.height)
+    } else if let Some(note) = message.video_note() {
+        of(note.duration.seconds(), note.length, note.length)
+    } else if let Some(audio) = message.audio() {
+        of(audio.duration.seconds(), 0, 0)
+    } else if let Some(voice) = message.voice() {
+        of(voice.duration.seconds(), 0, 0)
+    } else {
+        Announced::default()
+    }
 }
 
 /// Names and types lie, so only what is surely no video is turned away before the probe looks.
@@ -313,6 +359,14 @@ fn command(text: &str, me: &str) -> Option<Command> {
         // A number that does not read is no job's, and not all of them.
         "cancel" => Some(Command::Cancel(value.map(|_| JobId(number().unwrap_or(0))))),
         "convert" => Some(Command::Convert),
+        "auto" => Some(Command::Auto(match text.split_once(char::is_whitespace) {
+            None => None,
+            Some((_, words)) if words.trim() == "off" => Some(None),
+            Some((_, words)) => match wish::read(words) {
+                Reading::Wish(wish) => Some(Some(wish)),
+                Reading::Other | Reading::Wrong { .. } => None,
+            },
+        })),
         "again" => Some(Command::Again),
         "forget_me" => Some(Command::ForgetMe),
         "stats" => Some(Command::Stats),

@@ -6,6 +6,7 @@ use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 use super::intake::Press;
 use super::text;
 use crate::job::{JobId, Lang, MessageId, Wish};
+use crate::media::{Preset, Recipe};
 
 /// The parameters of `sendMessage` and, with a `message_id`, of `editMessageText`.
 pub(super) fn message_body(chat: i64, words: &str, keyboard: Option<InlineKeyboardMarkup>) -> Value {
@@ -80,6 +81,24 @@ pub(super) fn cancel(lang: Lang, job: JobId) -> InlineKeyboardMarkup {
 
 pub(super) fn retry(lang: Lang, job: JobId) -> InlineKeyboardMarkup {
     InlineKeyboardMarkup::new([[button(text::say(lang, "button-retry"), &Press::Retry(job))]])
+}
+
+/// Under the word that a result is too large: the best that fits.
+pub(super) fn fit(lang: Lang, job: JobId, limit_bytes: u64) -> InlineKeyboardMarkup {
+    let words = text::wish(lang, fitting(Wish::default(), limit_bytes));
+    InlineKeyboardMarkup::new([[button(words, &Press::Fit(job))]])
+}
+
+/// The same wish in whole megabytes below a limit.
+pub(super) fn fitting(wish: Wish, limit_bytes: u64) -> Wish {
+    let size_bytes = limit_bytes / 1_000_000 * 1_000_000;
+    Wish {
+        recipe: Recipe {
+            preset: Preset::Fit { size_bytes },
+            ..wish.recipe
+        },
+        ..wish
+    }
 }
 
 pub(super) fn settings(lang: Lang) -> InlineKeyboardMarkup {

@@ -7,6 +7,7 @@
 //! wish       pure: words of a caption or a command -> what is wanted
 //! access     pure: who is served
 //! admin      handlers of the operators' commands
+//! auto       handlers: what becomes of every file of a chat
 //! dialogue   handlers: record in the store, answer, never wait for work
 //! presses    the same for buttons
 //! delivery   the courier that the worker calls: fetch, status messages, results
@@ -24,6 +25,7 @@
 pub mod access;
 mod admin;
 mod api;
+mod auto;
 pub mod delivery;
 mod dialogue;
 pub mod errors;
@@ -123,6 +125,7 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         me: name,
         limits: options.limits,
         fetch_bytes_max: options.fetch_bytes_max(),
+        send_bytes_max: options.send_bytes_max(),
         access: options.access,
     };
     let mut lanes = Lanes {
@@ -155,7 +158,7 @@ async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Op
         }
     };
     for (lang, code) in [(Lang::En, ""), (Lang::Ru, "ru")] {
-        let commands: Vec<Value> = ["start", "help", "convert", "again", "queue", "cancel", "settings", "forget_me"]
+        let commands: Vec<Value> = ["start", "help", "convert", "auto", "again", "queue", "cancel", "settings", "forget_me"]
             .iter()
             .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{}", name.replace('_', "-"))) }))
             .collect();

@@ -23,8 +23,9 @@ impl<S: Store> Talk<'_, S> {
             Some(Press::Choose(wish)) => self.choose(query, wish).await?,
             Some(Press::More(more)) => self.more(query, more).await?,
             Some(Press::Redo(job)) => self.redo(query, job).await?,
+            Some(Press::Fit(job)) => self.retry(query, job, true).await?,
             Some(Press::Cancel(job)) => self.cancel(query, job).await?,
-            Some(Press::Retry(job)) => self.retry(query, job).await?,
+            Some(Press::Retry(job)) => self.retry(query, job, false).await?,
             Some(Press::Default(default)) => {
                 let settings = Settings {
                     default,
@@ -198,11 +199,11 @@ impl<S: Store> Talk<'_, S> {
             .any(|entry| entry.job.status_message == Some(self.sender.message)))
     }
 
-    /// A job of the presser's, else the key of the answer.
+    /// A job of the presser's, or any for an admin, else the key of the answer.
     async fn own_job(&self, job: JobId) -> Result<Result<Job, &'static str>, HandlerError> {
         Ok(match self.desk.store.job(job).await? {
             None => Err("alert-expired"),
-            Some(job) if job.request.origin.user != self.sender.user => Err("alert-not-yours"),
+            Some(job) if job.request.origin.user != self.sender.user && !self.is_admin() => Err("alert-not-yours"),
             Some(job) => Ok(job),
         })
     }
@@ -212,7 +213,8 @@ impl<S: Store> Talk<'_, S> {
             self.alert(query, key).await;
             return Ok(());
         }
-        let answer = self.desk.store.cancel(job, Some(self.sender.user)).await?;
+        let by = (!self.is_admin()).then_some(self.sender.user);
+        let answer = self.desk.store.cancel(job, by).await?;
         let key = match &answer {
             CancelAnswer::Canceled(_) | CancelAnswer::Asked(_) => "alert-cancel",
             CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => "alert-over",
@@ -221,7 +223,8 @@ impl<S: Store> Talk<'_, S> {
         self.show_canceled(answer, Some(self.sender.message)).await
     }
 
-    async fn retry(&self, query: &str, job: JobId) -> Handled {
+    /// Once more; `fit` in as many bytes as the chat takes.
+    async fn retry(&self, query: &str, job: JobId, fit: bool) -> Handled {
         let job = match self.own_job(job).await? {
             // After a while the store forgets what would fetch the file.
             Ok(job) if job.request.source.file_id.is_empty() => Err("alert-expired"),
@@ -231,6 +234,11 @@ impl<S: Store> Talk<'_, S> {
             Err(key) => self.alert(query, key).await,
             Ok(job) => {
                 let Request { origin, source, wish } = job.request;
+                let wish = if fit {
+                    keyboard::fitting(wish, self.desk.send_bytes_max)
+                } else {
+                    wish
+                };
                 self.do_pressed(query, source, origin.message, wish).await?;
             }
         }

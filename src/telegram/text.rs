@@ -8,7 +8,7 @@ use fluent_templates::{Loader, static_loader};
 use unic_langid::{LanguageIdentifier, langid};
 
 use crate::courier::Notice;
-use crate::job::{Lang, Parcel, Reason, Wish};
+use crate::job::{Announced, Lang, Parcel, Reason, Source, Wish};
 use crate::media::{Preset, Progress, Refusal, Warning};
 
 static_loader! {
@@ -98,6 +98,27 @@ pub fn wish(lang: Lang, wish: Wish) -> String {
         }
         preset => say(lang, &format!("button-{preset}")),
     }
+}
+
+/// What a file is, as far as the platform says; `None` where it says nothing.
+pub(super) fn about(lang: Lang, source: &Source) -> Option<String> {
+    let Announced {
+        duration_s,
+        width,
+        height,
+    } = source.announced;
+    let mut parts = Vec::new();
+    if duration_s > 0 {
+        parts.push(clock_of(duration_s.into()));
+    }
+    if width > 0 && height > 0 {
+        parts.push(format!("{width}×{height}"));
+    }
+    if let Some(size_bytes) = source.size_bytes {
+        let size = megabytes(lang, size_bytes);
+        parts.push(tell(lang, "megabytes", &[("size", size.into())]));
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 /// How a job stands.
@@ -361,7 +382,7 @@ fn decimal_of(lang: Lang, bytes: u64, unit: f64) -> String {
 
 /// Megabytes as Telegram counts them (2^20).
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-pub(super) fn megabytes(lang: Lang, bytes: u64) -> String {
+fn megabytes(lang: Lang, bytes: u64) -> String {
     let megabytes = bytes as f64 / f64::from(1 << 20);
     decimal(lang, if bytes > 0 { megabytes.max(0.1) } else { 0.0 })
 }

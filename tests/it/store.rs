@@ -46,6 +46,7 @@ pub(crate) fn request(user: i64, file: &str) -> Request {
             file_id: format!("id-{file}"),
             file_unique_id: file.to_owned(),
             size_bytes: Some(1000),
+            announced: kadr::job::Announced::default(),
         },
         wish: Preset::Play.into(),
     }

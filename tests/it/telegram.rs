@@ -7,7 +7,9 @@ mod words;
 use std::time::{Duration, Instant};
 
 use kadr::courier::CourierError;
-use kadr::job::{ChatId, Job, JobId, Lang, MessageId, Origin, Phase, Reason, Request, Source, Status, UserId, Wish};
+use kadr::job::{
+    Announced, ChatId, Job, JobId, Lang, MessageId, Origin, Phase, Reason, Request, Source, Status, UserId, Wish,
+};
 use kadr::media::Preset;
 use kadr::telegram::errors::{CallError, classify};
 use kadr::telegram::intake::{Command, Intake, Press, Sender, read};
@@ -53,6 +55,7 @@ fn asked(size: u64, said: Reading) -> Intake {
         file_id: "F".to_owned(),
         file_unique_id: "U".to_owned(),
         size_bytes: Some(size),
+        announced: Announced::default(),
     };
     Intake::File(source, said)
 }
@@ -70,17 +73,31 @@ fn every_kind_of_file_is_taken() {
     let video = with(file("video/mp4", 9), &picture);
     let note = with(file("video/mp4", 9), &json!({ "length": 240, "duration": 8 }));
     let sound = with(file("audio/mpeg", 9), &json!({ "duration": 8 }));
-    for message in [
-        json!({ "video": video }),
-        json!({ "animation": video, "document": file("video/mp4", 9) }),
-        json!({ "video_note": note }),
-        json!({ "audio": sound }),
-        json!({ "voice": sound }),
-        json!({ "document": file("video/x-matroska", 9) }),
-        json!({ "document": file("application/octet-stream", 9) }),
-        json!({ "document": file("image/gif", 9) }),
+    for (message, announced) in [
+        (json!({ "video": video }), (8, 640, 480)),
+        (
+            json!({ "animation": video, "document": file("video/mp4", 9) }),
+            (8, 640, 480),
+        ),
+        (json!({ "video_note": note }), (8, 240, 240)),
+        (json!({ "audio": sound }), (8, 0, 0)),
+        (json!({ "voice": sound }), (8, 0, 0)),
+        (json!({ "document": file("video/x-matroska", 9) }), (0, 0, 0)),
+        (json!({ "document": file("application/octet-stream", 9) }), (0, 0, 0)),
+        (json!({ "document": file("image/gif", 9) }), (0, 0, 0)),
     ] {
-        assert_eq!(wants("private", message.clone()), taken(9), "{message}");
+        let (duration_s, width, height) = announced;
+        let Intake::File(mut source, said) = wants("private", message.clone()) else {
+            panic!("{message}")
+        };
+        let announced = Announced {
+            duration_s,
+            width,
+            height,
+        };
+        assert_eq!(source.announced, announced, "{message}");
+        source.announced = Announced::default();
+        assert_eq!(Intake::File(source, said), taken(9), "{message}");
     }
 }
 
@@ -366,6 +383,7 @@ fn job(id: i64, chat: i64, group: bool) -> Job {
         file_id: "F".to_owned(),
         file_unique_id: "U".to_owned(),
         size_bytes: None,
+        announced: Announced::default(),
     };
     Job {
         id: JobId(id),

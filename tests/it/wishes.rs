@@ -227,3 +227,49 @@ async fn a_list_that_does_not_read_is_told() {
     };
     assert!(error(admins).contains("admin `-100` is no person"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_decides_what_becomes_of_every_file() {
+    const GROUP: i64 = -100;
+    let mut bot = Bot::start().await;
+    bot.playground.add_group(GROUP, "Films", &[1, 2]);
+    // The bot sees all files of a group whose admin it is.
+    bot.playground.promote(GROUP, bot.playground.bot_id());
+    let send = || {
+        bot.playground
+            .send_file_in(2, GROUP, &short(), SendAs::Document, "")
+            .unwrap()
+    };
+    send();
+    bot.playground.write(2, GROUP, "/auto gif", None).unwrap();
+    bot.until_says(GROUP, "Это решает только администратор").await;
+    bot.playground.write(1, GROUP, "/auto gif", None).unwrap();
+    bot.until_says(GROUP, "From now on every file").await;
+    let film = send();
+    let result = bot.until_results(GROUP, 1).await.remove(0);
+    assert_eq!(
+        (result.media.as_deref(), result.reply_to),
+        (Some("animation"), Some(film))
+    );
+    bot.playground.write(1, GROUP, "/auto off", None).unwrap();
+    bot.until_says(GROUP, "only what I am asked for").await;
+    send();
+    bot.playground.write(1, GROUP, "/queue", None).unwrap();
+    bot.until_says(GROUP, "You have no files in progress").await;
+    bot.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_to_send_is_offered_in_the_size_that_fits() {
+    let mut bot = Bot::start().await;
+    let refusal = Fault::Refuse(413, "Request Entity Too Large".to_owned());
+    bot.playground.plan("editMessageMedia", 1, refusal);
+    bot.playground
+        .send_file_in(1, 1, &short(), SendAs::Document, "play")
+        .unwrap();
+    bot.until_says(1, "I can send 47.7 MB at most").await;
+    bot.press(1, "f:1").await;
+    let result = bot.until_results(1, 1).await.remove(0);
+    assert!(result.size <= 50_000_000);
+    bot.stop().await;
+}

@@ -259,6 +259,7 @@ async fn hand() -> Hand {
             file_id: "nowhere".to_owned(),
             file_unique_id: "U".to_owned(),
             size_bytes: None,
+            announced: kadr::job::Announced::default(),
         },
         wish: Preset::Play.into(),
     };

@@ -245,6 +245,7 @@ fn everything(lang: Lang, language: &str) -> String {
                 "width",
                 "height",
                 "given",
+                "about",
                 "id",
                 "user",
                 "version",
