@@ -70,7 +70,7 @@ function rowOf(messages, view, chat) {
   }
   row.append(stack);
   row.ondblclick = () => view.reply(m);
-  row.oncontextmenu = event => { event.preventDefault(); view.menu(event, m); };
+  row.oncontextmenu = event => { event.preventDefault(); view.menu(event, messages); };
   return row;
 }
 

@@ -118,9 +118,9 @@ export function composer(view) {
   drops(view);
   view.dress = empty => {
     text.placeholder = t().message; clip.title = t().attach; slash.title = t().commands; slash.hidden = !view.commands.length; start.textContent = t().start;
-    start.hidden = !empty || view.group; form.classList.toggle("fresh", empty && !view.group);
+    start.hidden = !empty || view.group;
   };
-  const foot = make("footer"); foot.append(answering, form, start);
+  const foot = make("footer"); foot.append(start, answering, form);
   return foot;
 }
 
