@@ -31,4 +31,5 @@ mod store;
 mod support;
 mod telegram;
 mod tidy;
+mod wishes;
 mod worker;
