@@ -199,7 +199,7 @@ def step(name):
 
 @step("a conversation in English")
 def english(browser, page):
-    browser.open(page + "?users=101,102", 1180, 760)
+    browser.open(page + "?users=101,102", 1180, 880)
     anna, boris = Person(browser, ANNA), Person(browser, BORIS)
     anna.start()
     anna.drop([HELLO])
@@ -218,7 +218,7 @@ def english(browser, page):
 
 @step("a conversation in Russian")
 def russian(browser, page):
-    browser.open(page + "?users=102", 430, 860, theme="dark")
+    browser.open(page + "?users=102", 430, 940, theme="dark")
     boris = Person(browser, BORIS)
     boris.say("/queue")
     boris.answer()
@@ -247,7 +247,7 @@ def commands(browser, page):
 
 @step("every kind of message")
 def kinds(browser, page):
-    browser.open(page + "?users=103", 430, 1690)
+    browser.open(page + "?users=103", 430, 1760)
     chen = Person(browser, CHEN)
     chen.go("Film club")
     chen.pick([clip("sea.mp4"), clip("photo.jpg"), clip("dusk.mp4")], "media", "Last weekend")
@@ -293,6 +293,7 @@ def phone(browser, page):
     browser.open(page, 390, 800, phone=True)
     anna = Person(browser, ANNA)
     anna.result()
+    assert anna.see("const list = chat.querySelector('.list'); return list.scrollHeight - list.scrollTop - list.clientHeight < 2")
     wide = browser.run("return document.documentElement.scrollWidth")
     assert wide <= 390, f"the page is {wide} px wide"
     browser.shot("chat-phone.png")

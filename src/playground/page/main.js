@@ -17,15 +17,20 @@ function viewOf(column, chat) {
   if (old) return old;
   const box = make("section", "chat"), topics = make("nav", "topics"), list = make("div", "list");
   const view = {
-    user: column.user, chat: chat.id, group: !!chat.title, box, list, topics, rows: new Map(), topic: null, seen: 0, drawn: false, commands: [], botName: world.bot_name, nameOf,
+    user: column.user, chat: chat.id, group: !!chat.title, box, list, topics, rows: new Map(), topic: null, seen: 0, drawn: false, low: true, commands: [], botName: world.bot_name, nameOf,
     get t() { return wordsOf((person(column.user) || {}).language); },
     keyOf: m => m.album ? "album" + m.album : m.id,
     menu: (event, messages) => rowMenu(view, event, messages),
   };
+  // Whoever reads the end keeps on seeing it; whoever scrolled up is left alone.
+  list.onscroll = () => { if (list.clientHeight) view.low = list.scrollHeight - list.scrollTop - list.clientHeight < 120; };
+  new ResizeObserver(() => toEnd(view)).observe(list);
   box.append(topics, list); box.append(composer(view)); column.body.append(box);
   column.views.set(chat.id, view);
   return view;
 }
+
+const toEnd = view => { if (view.low) view.list.scrollTop = view.list.scrollHeight; };
 
 function rowMenu(view, event, messages) {
   document.querySelectorAll(".menu.row-menu").forEach(old => old.remove());
@@ -56,7 +61,7 @@ function columnOf(user) {
 
 function card(column, chat, view) {
   const t = view.t, on = column.open === chat.id, last = chat.messages.at(-1), busy = chat.action && (t.does[chat.action] || t.does.typing);
-  const line = button("card" + (on ? " on" : ""), undefined, () => { column.open = chat.id; render(); view.list.scrollTop = view.list.scrollHeight; });
+  const line = button("card" + (on ? " on" : ""), undefined, () => { column.open = chat.id; view.low = true; render(); });
   const tell = make("div"), head = make("div", "card-head"), under = make("span", busy ? "busy" : "");
   const fresh = on ? 0 : chat.messages.filter(m => m.id > view.seen && m.from !== column.user).length;
   head.append(make("b", "", chat.title || "kadr")); if (last && !on && !fresh) head.append(make("time", "", time(last.date_s)));
@@ -126,7 +131,12 @@ function toasts() {
   }
 }
 
-function render() { for (const user of world.users) drawColumn(columnOf(user)); layout(); toasts(); }
+function render() {
+  for (const user of world.users) drawColumn(columnOf(user));
+  layout();
+  for (const column of columns.values()) column.views.forEach(toEnd);
+  toasts();
+}
 
 const setTheme = theme => { if (theme) root.dataset.theme = theme; };
 setTheme(wish.get("theme") || localStorage.theme);
