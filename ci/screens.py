@@ -172,12 +172,12 @@ class Person:
         self.browser.click(self.see("return chat.querySelector('.sheet .primary')"))
         self.see("return !chat.querySelector('.sheet') && !chat.querySelector('.sending') && rows.length > arguments[0]", before)
 
-    def plays(self, selector, nth=-1):
-        """Clicks a player and sees its time go on. Answers the time."""
+    def plays(self, selector, nth=-1, until_s=0.4):
+        """Clicks a player and sees its time go on, so far. Answers the time."""
         button = self.see("const all = [...chat.querySelectorAll(arguments[0] + ' .play, ' + arguments[0] + ' .round-button')]; return all.at(arguments[1])", selector, nth)
         self.browser.click(button)
         media = self.see("const all = [...chat.querySelectorAll(arguments[0] + ' video, ' + arguments[0] + ' audio')]; return all.at(arguments[1])", selector, nth)
-        self.browser.until("return arguments[0].currentTime > 0.4 && !arguments[0].paused", media)
+        self.browser.until("return arguments[0].currentTime > arguments[1] && !arguments[0].paused", media, until_s)
         return self.browser.run("arguments[0].pause(); return arguments[0].currentTime", media)
 
     def result(self, words=None):
@@ -199,7 +199,7 @@ def step(name):
 
 @step("a conversation in English")
 def english(browser, page):
-    browser.open(page + "?users=101,102", 1180, 760)
+    browser.open(page + "?users=101,102", 1180, 880)
     anna, boris = Person(browser, ANNA), Person(browser, BORIS)
     anna.start()
     anna.drop([HELLO])
@@ -211,14 +211,14 @@ def english(browser, page):
     boris.answer()
     boris.press("c:play", "Видео")
     boris.result()
-    print(f"      plays to {anna.plays('.frame'):.1f} s and {boris.plays('.frame'):.1f} s")
+    print(f"      plays to {anna.plays('.frame', until_s=2.5):.1f} s")
     browser.run("document.activeElement.blur()")
     browser.shot("chat.png")
 
 
 @step("a conversation in Russian")
 def russian(browser, page):
-    browser.open(page + "?users=102", 430, 860, theme="dark")
+    browser.open(page + "?users=102", 430, 940, theme="dark")
     boris = Person(browser, BORIS)
     boris.say("/queue")
     boris.answer()
@@ -226,6 +226,7 @@ def russian(browser, page):
     boris.answer()
     boris.press("c:small", "Меньше", "c:play")
     boris.result()
+    print(f"      plays to {boris.plays('.frame'):.1f} s")
     browser.run("document.activeElement.blur()")
     browser.shot("chat-ru.png")
 
@@ -246,7 +247,7 @@ def commands(browser, page):
 
 @step("every kind of message")
 def kinds(browser, page):
-    browser.open(page + "?users=103", 430, 2300)
+    browser.open(page + "?users=103", 430, 1760)
     chen = Person(browser, CHEN)
     chen.go("Film club")
     chen.pick([clip("sea.mp4"), clip("photo.jpg"), clip("dusk.mp4")], "media", "Last weekend")
@@ -270,7 +271,7 @@ def group(browser, page):
     anna, boris = Person(browser, ANNA), Person(browser, BORIS)
     for person in (anna, boris):
         person.go("Film club")
-    boris.say("Why does this one not play?")
+    boris.say("This one does not play. Anyone?")
     boris.drop([clip("holiday.mkv")])
     anna.see("return last.textContent.includes('holiday.mkv')")
     row = anna.see("return last")
@@ -278,7 +279,13 @@ def group(browser, page):
     anna.see("return chat.querySelector('.answering.on')")
     anna.say("/convert@kadr_bot")
     anna.see("return rows.some(row => row.querySelector('.quote') && row.textContent.includes('/convert'))")
+    boris.drop([clip("otpusk.mkv")], caption="/convert@kadr_bot")
+    anna.see("return last.querySelector('.keys button')")
+    anna.press("c:play", "x:")
+    anna.see("return column.querySelector('.toast, .body > .dim .sheet')")
     browser.shot("chat-group.png")
+    browser.run("document.querySelectorAll('.body > .dim .primary').forEach(ok => ok.click())")
+    boris.press("c:play", "x:")
 
 
 @step("a phone")
@@ -286,6 +293,7 @@ def phone(browser, page):
     browser.open(page, 390, 800, phone=True)
     anna = Person(browser, ANNA)
     anna.result()
+    assert anna.see("const list = chat.querySelector('.list'); return list.scrollHeight - list.scrollTop - list.clientHeight < 2")
     wide = browser.run("return document.documentElement.scrollWidth")
     assert wide <= 390, f"the page is {wide} px wide"
     browser.shot("chat-phone.png")

@@ -23,6 +23,7 @@ mod partial;
 mod plan;
 mod playground;
 mod playground_kinds;
+mod playground_rooms;
 mod presets;
 mod recovery;
 mod segment;

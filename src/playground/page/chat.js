@@ -70,7 +70,7 @@ function rowOf(messages, view, chat) {
   }
   row.append(stack);
   row.ondblclick = () => view.reply(m);
-  row.oncontextmenu = event => { event.preventDefault(); view.menu(event, m); };
+  row.oncontextmenu = event => { event.preventDefault(); view.menu(event, messages); };
   return row;
 }
 
@@ -86,8 +86,8 @@ export function grouped(messages) {
 
 /// Brings the list up to date; what did not change stays, so that it plays on.
 export function draw(view, chat, list, pressed) {
-  const there = new Set(), low = list.scrollHeight - list.scrollTop - list.clientHeight < 120;
-  let grown = false, before = null;
+  const there = new Set();
+  let before = null;
   const wanted = chat.messages.filter(m => !view.topic || m.thread === view.topic);
   for (const messages of grouped(wanted)) {
     const m = messages[0], key = view.keyOf(m), print = JSON.stringify([messages, view.t.send, messages.map(one => one.reply_to && chat.messages.some(o => o.id === one.reply_to))]);
@@ -99,7 +99,9 @@ export function draw(view, chat, list, pressed) {
       const kept = old && files && old.files === files && old.element.querySelector(".media"), fresh = row.querySelector(".media");
       if (kept && fresh) fresh.replaceWith(kept);
       if (old) old.element.replaceWith(row); else { if (view.drawn) row.classList.add("new"); list.append(row); }
-      view.rows.set(key, { print, files, element: row }); grown = true;
+      view.rows.set(key, { print, files, element: row });
+      // What she writes herself, she sees.
+      if (!old && m.from === view.user) view.low = true;
     }
     row.classList.toggle("joined", !!before && before.from === m.from && m.date_s - before.date_s < 300);
     before = messages.at(-1); there.add(key);
@@ -108,7 +110,5 @@ export function draw(view, chat, list, pressed) {
     m.buttons.flat().forEach(([, data], at) => keys[at] && keys[at].classList.toggle("wait", wait.includes(data)));
   }
   for (const [key, { element }] of view.rows) if (!there.has(key)) { element.remove(); view.rows.delete(key); }
-  const last = chat.messages.at(-1), own = last && last.from === view.user;
-  if (!view.drawn || (grown && (low || own))) list.scrollTop = list.scrollHeight;
   view.drawn = true;
 }

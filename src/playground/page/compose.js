@@ -90,7 +90,7 @@ export function composer(view) {
   const offer = all => {
     const typed = text.value.match(/^\/(\w*)$/), found = view.commands.filter(c => all || (typed && c.command.startsWith(typed[1])));
     commands.replaceChildren(); chosen = 0;
-    for (const c of found) { const line = button("", undefined, () => { commands.classList.remove("on"); text.value = ""; view.say("/" + c.command); }); line.append(make("b", "", "/" + c.command), make("span", "", c.description)); commands.append(line); }
+    for (const c of found) { const line = button("", undefined, () => { commands.classList.remove("on"); text.value = ""; view.say("/" + c.command); }); line.append(make("b", "", "/" + c.command), make("span", "", c.description)); line.onmousemove = () => { chosen = found.indexOf(c); mark(); }; commands.append(line); }
     commands.classList.toggle("on", found.length > 0); mark();
   };
   const mark = () => [...commands.children].forEach((line, at) => line.classList.toggle("chosen", at === chosen));
@@ -118,9 +118,9 @@ export function composer(view) {
   drops(view);
   view.dress = empty => {
     text.placeholder = t().message; clip.title = t().attach; slash.title = t().commands; slash.hidden = !view.commands.length; start.textContent = t().start;
-    start.hidden = !empty || view.group; form.classList.toggle("fresh", empty && !view.group);
+    start.hidden = !empty || view.group;
   };
-  const foot = make("footer"); foot.append(answering, form, start);
+  const foot = make("footer"); foot.append(start, answering, form);
   return foot;
 }
 

@@ -17,23 +17,28 @@ function viewOf(column, chat) {
   if (old) return old;
   const box = make("section", "chat"), topics = make("nav", "topics"), list = make("div", "list");
   const view = {
-    user: column.user, chat: chat.id, group: !!chat.title, box, list, topics, rows: new Map(), topic: null, seen: 0, drawn: false, commands: [], botName: world.bot_name, nameOf,
+    user: column.user, chat: chat.id, group: !!chat.title, box, list, topics, rows: new Map(), topic: null, seen: 0, drawn: false, low: true, commands: [], botName: world.bot_name, nameOf,
     get t() { return wordsOf((person(column.user) || {}).language); },
     keyOf: m => m.album ? "album" + m.album : m.id,
-    menu: (event, m) => rowMenu(view, event, m),
+    menu: (event, messages) => rowMenu(view, event, messages),
   };
+  // Whoever reads the end keeps on seeing it; whoever scrolled up is left alone.
+  list.onscroll = () => { if (list.clientHeight) view.low = list.scrollHeight - list.scrollTop - list.clientHeight < 120; };
+  new ResizeObserver(() => toEnd(view)).observe(list);
   box.append(topics, list); box.append(composer(view)); column.body.append(box);
   column.views.set(chat.id, view);
   return view;
 }
 
-function rowMenu(view, event, m) {
+const toEnd = view => { if (view.low) view.list.scrollTop = view.list.scrollHeight; };
+
+function rowMenu(view, event, messages) {
   document.querySelectorAll(".menu.row-menu").forEach(old => old.remove());
   const menu = make("div", "menu row-menu on"), box = view.box.getBoundingClientRect(), t = view.t;
   const line = (words, press) => menu.append(button("", words, () => { menu.remove(); press(); }));
-  line(t.reply, () => view.reply(m));
-  for (const chat of chatsOf(view.user)) line(`${t.forward} ${chat.title || "kadr"}`, () => act("forward", { user: view.user, from_chat: view.chat, message: m.id, into: chat.id }));
-  line(t.remove, () => act("delete", { chat: view.chat, message: m.id }));
+  line(t.reply, () => view.reply(messages[0]));
+  for (const chat of chatsOf(view.user)) line(`${t.forward} ${chat.title || "kadr"}`, async () => { for (const m of messages) await act("forward", { user: view.user, from_chat: view.chat, message: m.id, into: chat.id }); });
+  line(t.remove, () => messages.forEach(m => act("delete", { chat: view.chat, message: m.id })));
   menu.style.left = Math.min(event.clientX - box.left, box.width - 220) + "px"; menu.style.top = Math.min(event.clientY - box.top, box.height - 180) + "px"; menu.style.bottom = "auto";
   view.box.append(menu);
   setTimeout(() => addEventListener("pointerdown", event => { if (!menu.contains(event.target)) menu.remove(); }, { once: true }));
@@ -41,11 +46,13 @@ function rowMenu(view, event, m) {
 
 const chatsOf = user => world.chats.filter(chat => chat.title ? chat.members.includes(user) : chat.id === user).sort((a, b) => !!a.title - !!b.title);
 
+const switchLanguage = user => act("language", { user, language: person(user).language === "ru" ? "en" : "ru" });
+
 function columnOf(user) {
   const old = columns.get(user.id);
   if (old) return old;
   const box = make("article", "column"), head = make("header"), cards = make("nav", "cards"), body = make("div", "body"), name = make("b"), language = button("language", "");
-  language.onclick = () => act("language", { user: user.id, language: person(user.id).language === "ru" ? "en" : "ru" });
+  language.onclick = () => switchLanguage(user.id);
   head.append(face(user.name, user.id), name, language); box.append(head, cards, body); byId("columns").append(box);
   const column = { user: user.id, box, cards, body, name, language, views: new Map(), open: user.id };
   columns.set(user.id, column);
@@ -54,15 +61,15 @@ function columnOf(user) {
 
 function card(column, chat, view) {
   const t = view.t, on = column.open === chat.id, last = chat.messages.at(-1), busy = chat.action && (t.does[chat.action] || t.does.typing);
-  const line = button("card" + (on ? " on" : ""), undefined, () => { column.open = chat.id; render(); view.list.scrollTop = view.list.scrollHeight; });
+  const line = button("card" + (on ? " on" : ""), undefined, () => { column.open = chat.id; view.low = true; render(); });
   const tell = make("div"), head = make("div", "card-head"), under = make("span", busy ? "busy" : "");
-  head.append(make("b", "", chat.title || "kadr")); if (last && !on) head.append(make("time", "", time(last.date_s)));
+  const fresh = on ? 0 : chat.messages.filter(m => m.id > view.seen && m.from !== column.user).length;
+  head.append(make("b", "", chat.title || "kadr")); if (last && !on && !fresh) head.append(make("time", "", time(last.date_s)));
   const idle = on || !last ? (chat.title ? t.members(chat.members.length + 1) : t.bot) : (last.from === column.user ? t.you + ": " : chat.title ? nameOf(last.from) + ": " : "") + inOneLine(last, t);
   under.textContent = busy || idle;
   if (busy) under.append(make("i", "dots"));
   tell.append(head, under); line.append(face(chat.title || "kadr", chat.id, chat.title ? "" : "bot"), tell);
-  const fresh = chat.messages.filter(m => m.id > view.seen && m.from !== column.user).length;
-  if (!on && fresh) line.append(make("em", "", fresh));
+  if (fresh) line.append(make("em", "", fresh));
   return line;
 }
 
@@ -100,7 +107,10 @@ function layout() {
   if (!shown.some(user => user.id === current)) current = shown.length ? shown[0].id : null;
   const first = Math.max(0, Math.min(shown.findIndex(user => user.id === current), shown.length - fit));
   byId("people").replaceChildren(...shown.map(user => button(user.id === current ? "on" : "", user.name, () => { current = user.id; layout(); })));
-  byId("people").hidden = shown.length <= fit;
+  const single = fit === 1 || shown.length === 1, own = person(current) || {};
+  root.classList.toggle("single", single);
+  byId("people").hidden = !single && shown.length <= fit; byId("language").hidden = !single;
+  byId("language").textContent = own.language || ""; byId("language").title = wordsOf(own.language).language;
   for (const user of users) columnOf(user).box.classList.toggle("on", shown.indexOf(user) >= first && shown.indexOf(user) < first + fit);
 }
 
@@ -121,11 +131,17 @@ function toasts() {
   }
 }
 
-function render() { for (const user of world.users) drawColumn(columnOf(user)); layout(); toasts(); }
+function render() {
+  for (const user of world.users) drawColumn(columnOf(user));
+  layout();
+  for (const column of columns.values()) column.views.forEach(toEnd);
+  toasts();
+}
 
 const setTheme = theme => { if (theme) root.dataset.theme = theme; };
 setTheme(wish.get("theme") || localStorage.theme);
 icon(byId("theme"), "moon").title = page.theme; byId("lost").textContent = page.lost;
+byId("language").onclick = () => switchLanguage(current);
 byId("theme").onclick = () => { const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches; setTheme(localStorage.theme = dark ? "light" : "dark"); };
 addEventListener("resize", layout);
 
