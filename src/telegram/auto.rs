@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::dialogue::{Handled, HandlerError, Settings, Talk};
+use super::intake::Auto;
 use super::text;
-use crate::job::{Source, UserId, Wish};
+use crate::job::{Source, UserId};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Talk<'_, S> {
@@ -21,9 +22,11 @@ impl<S: Store> Talk<'_, S> {
     }
 
     /// Decided by the chat's admins, or by the person where there is nobody else.
-    pub(super) async fn auto(&self, wish: Option<Option<Wish>>) -> Handled {
-        let Some(default) = wish else {
-            return self.say(&text::say(self.lang, "auto-what"), None).await.map(drop);
+    pub(super) async fn auto(&self, auto: Auto) -> Handled {
+        let default = match auto {
+            Auto::Unsaid => return self.say(&text::say(self.lang, "auto-what"), None).await.map(drop),
+            Auto::Off => None,
+            Auto::Wish(wish) => Some(wish),
         };
         if !self.may_decide().await? {
             return self.say(&text::say(self.lang, "auto-admins"), None).await.map(drop);

@@ -35,7 +35,7 @@ pub enum Command {
     /// `/convert` that answers no file
     Convert,
     /// `/auto WISH` or `/auto off`: what becomes of every file of this chat
-    Auto(Option<Option<Wish>>),
+    Auto(Auto),
     /// `/again`
     Again,
     /// `/forget_me`
@@ -59,6 +59,17 @@ pub enum Command {
     Queue,
     /// `/settings`
     Settings,
+}
+
+/// What is to become of every file of a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto {
+    /// It was not said.
+    Unsaid,
+    /// Nothing that nobody asks for.
+    Off,
+    /// This.
+    Wish(Wish),
 }
 
 /// A button, as its callback data says. At most 64 bytes on the wire.
@@ -360,11 +371,11 @@ fn command(text: &str, me: &str) -> Option<Command> {
         "cancel" => Some(Command::Cancel(value.map(|_| JobId(number().unwrap_or(0))))),
         "convert" => Some(Command::Convert),
         "auto" => Some(Command::Auto(match text.split_once(char::is_whitespace) {
-            None => None,
-            Some((_, words)) if words.trim() == "off" => Some(None),
+            None => Auto::Unsaid,
+            Some((_, words)) if words.trim() == "off" => Auto::Off,
             Some((_, words)) => match wish::read(words) {
-                Reading::Wish(wish) => Some(Some(wish)),
-                Reading::Other | Reading::Wrong { .. } => None,
+                Reading::Wish(wish) => Auto::Wish(wish),
+                Reading::Other | Reading::Wrong { .. } => Auto::Unsaid,
             },
         })),
         "again" => Some(Command::Again),
