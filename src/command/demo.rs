@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::serve::{run_until_signals, serve};
 use super::{Exit, UsageError, check_inputs, logs, print_line};
 use crate::config::{Config, Settings};
-use crate::playground::{Message, Options, Playground, SendAs};
+use crate::playground::{Message, Options, Playground, SendAs, Server};
 
 /// The people of the playground.
 const USERS: [(i64, &str, &str); 3] = [(101, "Anna", "en"), (102, "Борис", "ru"), (103, "Chen", "en")];
@@ -72,7 +72,9 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
     for (id, name, language) in USERS {
         playground.add_user(id, name, language);
     }
-    playground.set_local(args.local.is_some());
+    if args.local.is_some() {
+        playground.set_server(Server::Local);
+    }
     let dir = std::path::absolute(&args.dir).context("find the demo's folder")?;
     let config = Config::read(
         Settings {

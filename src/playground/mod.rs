@@ -5,6 +5,7 @@
 //! server   /bot<token>/<method> and /file/bot<token>/<path>: planned faults, long polls, downloads
 //! params   a call's parameters; files go to disk as they come
 //! methods  what each method does, in the real server's words; draft, html: what a message will hold
+//! mode     which server it behaves as: the cloud's, or one's own
 //! world    users, chats, messages, files, updates: plain state behind one mutex with a bell
 //! wire     the state in the shapes of the Bot API
 //! page     the chat page, and the control plane by HTTP
@@ -20,6 +21,7 @@ mod files;
 mod html;
 mod message;
 mod methods;
+mod mode;
 mod page;
 mod params;
 mod server;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use self::door::{Cut, Door};
 pub use self::fault::Fault;
 pub use self::message::{Call, Counts, Message, Poll, SendAs};
+pub use self::mode::Server;
 use self::world::{Shared, World};
 
 /// Where and with what a playground runs.
@@ -268,9 +271,9 @@ impl Playground {
         self.shared.read(|world| world.callback_deadline = deadline);
     }
 
-    /// Behaves as a local Bot API server: `getFile` gives absolute paths of any size, uploads up to 2000 MB.
-    pub fn set_local(&self, local: bool) {
-        self.shared.read(|world| world.local = local);
+    /// Behaves as another Bot API server than the cloud's.
+    pub fn set_server(&self, server: Server) {
+        self.shared.read(|world| world.server = server);
     }
 }
 

@@ -53,8 +53,8 @@ async fn source_and_result_pass_over_the_shared_disk_alone() {
         .filter(|value| value.get("size_bytes").is_some());
     assert_eq!(uploads.count(), 1, "the thumbnail alone is sent: {}", handed.params);
     bot.until_clean().await;
-    // The source went when it was taken; what is left is the result and its thumbnail.
-    assert_eq!(server_files(bot.folder.path()), 2);
+    // The source as the chat has it, the result and its thumbnail, and the folder of what was fetched.
+    assert_eq!(server_files(bot.folder.path()), 4);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn source_that_may_not_be_deleted_stays_on_the_server() {
     bot.press(1, "c:play").await;
     bot.until_results(1, 1).await;
     bot.until_clean().await;
-    assert_eq!(server_files(bot.folder.path()), 3);
+    assert_eq!(server_files(bot.folder.path()), 4);
 }
 
 #[test]
