@@ -80,6 +80,8 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         token: playground.token().to_owned(),
         api_url: playground.api_url(),
         shared: None,
+        fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
+        send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         limits: QueueLimits {
             per_user_max: 5,
             total_max: 5,
