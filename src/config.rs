@@ -79,6 +79,12 @@ pub struct Settings {
     /// Waiting files in all
     #[arg(long, env = "KADR_QUEUE_TOTAL", value_name = "N")]
     pub queue_total: Option<u32>,
+    /// Largest file to fetch from the Bot API server, bytes; its own limit otherwise
+    #[arg(long, env = "KADR_FETCH_MAX", value_name = "BYTES")]
+    pub fetch_max_bytes: Option<u64>,
+    /// Largest result to send to the Bot API server, bytes; its own limit otherwise
+    #[arg(long, env = "KADR_SEND_MAX", value_name = "BYTES")]
+    pub send_max_bytes: Option<u64>,
     /// Longest video, seconds
     #[arg(long, env = "KADR_DURATION_MAX", value_name = "SECONDS")]
     pub duration_max_s: Option<u64>,
@@ -156,6 +162,10 @@ pub struct Config {
     pub shared: Option<Shared>,
     /// Who is served.
     pub access: Access,
+    /// The largest file that is fetched, bytes.
+    pub fetch_bytes_max: u64,
+    /// The largest result that is sent, bytes.
+    pub send_bytes_max: u64,
     /// Path of the SQLite database.
     pub database: PathBuf,
     /// Scratch space.
@@ -202,6 +212,7 @@ impl Config {
         let work_dir = work_dir.unwrap_or_else(|| PathBuf::from("data/work"));
         let access = access(&given, &file)?;
         let shared = shared(&given, &file, &api_url, &work_dir)?;
+        let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
         let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
         let pixels_max = given.pixels_max.or(file.pixels_max);
         Ok(Self {
@@ -209,6 +220,8 @@ impl Config {
             api_url,
             shared,
             access,
+            fetch_bytes_max,
+            send_bytes_max,
             database,
             work_dir,
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
@@ -250,6 +263,14 @@ impl Config {
         Ok(asked.then(|| url.cloned().unwrap_or_else(|| API_URL.to_owned())))
     }
 
+    /// The bot's token alone, for what needs no engine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with a hint.
+    pub fn token(given: &Settings, file: Option<&Path>) -> Result<String, ConfigError> {
+        token(given, &read_file(file)?)
+    }
+
     /// Path of the SQLite database alone, for what needs neither token nor engine.
     ///
     /// # Errors
@@ -267,6 +288,8 @@ impl Config {
             limits: self.queue,
             shared: self.shared.clone(),
             access: self.access.clone(),
+            fetch_bytes_max: self.fetch_bytes_max,
+            send_bytes_max: self.send_bytes_max,
         }
     }
 }
@@ -285,6 +308,8 @@ impl fmt::Display for Config {
             api_url,
             shared,
             access,
+            fetch_bytes_max,
+            send_bytes_max,
             database,
             work_dir,
             log_dir,
@@ -309,6 +334,8 @@ impl fmt::Display for Config {
             }
             writeln!(f, "api_local_delete = {}", shared.delete)?;
         }
+        writeln!(f, "fetch_max_bytes = {fetch_bytes_max}")?;
+        writeln!(f, "send_max_bytes = {send_bytes_max}")?;
         writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
@@ -434,6 +461,32 @@ fn shared(given: &Settings, file: &Settings, api_url: &str, work_dir: &Path) -> 
             there,
         }),
     }))
+}
+
+/// The largest file to fetch and to send: by default what the server takes, and never more. Of a server that is neither
+/// the cloud nor shares its disk nobody knows whether it runs with `--local`: its default is the cloud's.
+fn sizes(given: &Settings, file: &Settings, api_url: &str, local: bool) -> Result<(u64, u64), ConfigError> {
+    let cloud = (telegram::FETCH_BYTES_MAX, telegram::SEND_BYTES_MAX);
+    let own = (telegram::LOCAL_BYTES_MAX, telegram::LOCAL_BYTES_MAX);
+    let allowed = if api_url == API_URL { cloud } else { own };
+    let default = if local { own } else { cloud };
+    let one = |name: &str, wanted: Option<u64>, default: u64, allowed: u64| match wanted {
+        Some(0) => Err(wrong(
+            format!("the largest file to {name} is 0 bytes (allowed 1 to {allowed})"),
+            "leave it out for what the Bot API server takes",
+        )),
+        Some(wanted) if wanted > allowed => Err(wrong(
+            format!("the largest file to {name} is {wanted} bytes (allowed 1 to {allowed})"),
+            "more than 20 MB to fetch and 50 MB to send needs a Bot API server of one's own, never more than 2000 MB",
+        )),
+        wanted => Ok(wanted.unwrap_or(default)),
+    };
+    let fetch = given.fetch_max_bytes.or(file.fetch_max_bytes);
+    let send = given.send_max_bytes.or(file.send_max_bytes);
+    Ok((
+        one("fetch", fetch, default.0, allowed.0)?,
+        one("send", send, default.1, allowed.1)?,
+    ))
 }
 
 fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {

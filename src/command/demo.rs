@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 use super::serve::{run_until_signals, serve};
 use super::{Exit, UsageError, check_inputs, logs, print_line};
 use crate::config::{Config, Settings};
-use crate::playground::{Message, Options, Playground, SendAs};
+use crate::playground::{Message, Options, Playground, SendAs, Server};
+use crate::telegram::LOCAL_BYTES_MAX;
 
 /// The people of the playground.
 const USERS: [(i64, &str, &str); 3] = [(101, "Anna", "en"), (102, "Борис", "ru"), (103, "Chen", "en")];
 /// The group that they and the bot share.
 const GROUP: (i64, &str) = (-1001, "Film club");
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// A bot of another process must start first.
+const ANSWER_WAIT_APART: Duration = Duration::from_secs(120);
 const RESULT_WAIT: Duration = Duration::from_secs(600);
 
 /// Arguments of `kadr demo`
@@ -24,10 +27,13 @@ pub struct Args {
     /// Port of the chat page on this machine; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     port: u16,
-    /// As a Bot API server of one's own, with files up to 2000 MB: sources are taken from its disk, results are handed
-    /// over on the disk too, or streamed
-    #[arg(long, value_name = "RESULTS", num_args = 0..=1, default_missing_value = "disk")]
-    local: Option<Results>,
+    /// As a Bot API server of one's own, with files up to 2000 MB: all over its disk, or with results streamed, or behind a
+    /// web server that hands out its files, so that all is streamed
+    #[arg(long, value_name = "BY", num_args = 0..=1, default_missing_value = "disk")]
+    local: Option<By>,
+    /// Run the stand-in alone and say how another kadr reaches it
+    #[arg(long)]
+    no_bot: bool,
     /// Folder for the demo's data
     #[arg(long, value_name = "DIR", default_value = "demo")]
     dir: PathBuf,
@@ -42,11 +48,15 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// How results reach a server of one's own.
+/// How files pass between kadr and a server of one's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Results {
+enum By {
+    /// Both ways over its disk
     Disk,
+    /// Sources from its disk, results over HTTP
     Stream,
+    /// Both ways over HTTP
+    Web,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit> {
@@ -75,27 +85,24 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
         playground.add_user(id, name, language);
     }
     playground.add_group(GROUP.0, GROUP.1, &USERS.map(|(id, ..)| id));
-    playground.set_local(args.local.is_some());
-    let dir = std::path::absolute(&args.dir).context("find the demo's folder")?;
-    let config = Config::read(
-        Settings {
-            api_local_root: args.local.map(|_| dir.join("telegram")),
-            api_local_work_there: (args.local == Some(Results::Disk)).then(|| dir.join("work")),
-            token: Some(playground.token().to_owned()),
-            api_url: Some(playground.api_url()),
-            database: Some(format!("sqlite:{}", args.dir.join("kadr.db").display())),
-            work_dir: Some(dir.join("work")),
-            disk_free_min_bytes: Some(256 << 20),
-            ..Settings::default()
-        },
-        None,
-    )
-    .map_err(UsageError::from)?;
-    let bot_shutdown = shutdown.clone();
-    let bot = tokio::spawn(async move { serve(&config, bot_shutdown).await });
+    playground.set_server(match args.local {
+        None => Server::Cloud,
+        Some(By::Disk | By::Stream) => Server::Local,
+        Some(By::Web) => Server::Web,
+    });
+    let settings = settings(&args, &playground)?;
+    let bot = if args.no_bot {
+        print_line(&invitation(&settings))?;
+        None
+    } else {
+        let config = Config::read(settings, None).map_err(UsageError::from)?;
+        let shutdown = shutdown.clone();
+        Some(tokio::spawn(async move { serve(&config, shutdown).await }))
+    };
     let exit = match (&args.send, &args.out) {
         (Some(file), Some(out)) => {
-            let sent = converse(&playground, file, &args.press, out).await;
+            let wait = if args.no_bot { ANSWER_WAIT_APART } else { ANSWER_WAIT };
+            let sent = converse(&playground, file, &args.press, out, wait).await;
             shutdown.cancel();
             sent?
         }
@@ -108,16 +115,65 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
             Exit::Done
         }
     };
-    bot.await.context("the bot broke")??;
+    if let Some(bot) = bot {
+        bot.await.context("the bot broke")??;
+    }
     Ok(exit)
 }
 
+/// What a bot of this playground is told.
+fn settings(args: &Args, playground: &Playground) -> Result<Settings> {
+    let dir = std::path::absolute(&args.dir).context("find the demo's folder")?;
+    let on_disk = matches!(args.local, Some(By::Disk | By::Stream));
+    let web = args.local == Some(By::Web);
+    Ok(Settings {
+        token: Some(playground.token().to_owned()),
+        api_url: Some(playground.api_url()),
+        api_local_root: on_disk.then(|| dir.join("telegram")),
+        api_local_work_there: (args.local == Some(By::Disk)).then(|| dir.join("work")),
+        fetch_max_bytes: web.then_some(LOCAL_BYTES_MAX),
+        send_max_bytes: web.then_some(LOCAL_BYTES_MAX),
+        database: Some(format!("sqlite:{}", dir.join("kadr.db").display())),
+        work_dir: Some(dir.join("work")),
+        disk_free_min_bytes: Some(256 << 20),
+        ..Settings::default()
+    })
+}
+
+/// The same for another process, as variables of its environment; an empty line ends them.
+fn invitation(settings: &Settings) -> String {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let variables = [
+        ("TELEGRAM_BOT_TOKEN", settings.token.clone()),
+        ("TELEGRAM_API_URL", settings.api_url.clone()),
+        ("KADR_API_LOCAL_ROOT", path(&settings.api_local_root)),
+        ("KADR_API_LOCAL_WORK_THERE", path(&settings.api_local_work_there)),
+        ("KADR_FETCH_MAX", number(settings.fetch_max_bytes)),
+        ("KADR_SEND_MAX", number(settings.send_max_bytes)),
+        ("KADR_DATABASE", settings.database.clone()),
+        ("KADR_WORK_DIR", path(&settings.work_dir)),
+        ("KADR_DISK_FREE_MIN", number(settings.disk_free_min_bytes)),
+    ];
+    let lines: Vec<String> = variables
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+        .collect();
+    lines.join("\n") + "\n"
+}
+
 /// One conversation without a browser.
-async fn converse(playground: &Playground, file: &Path, press: &str, out: &Path) -> Result<Exit> {
+async fn converse(
+    playground: &Playground,
+    file: &Path,
+    press: &str,
+    out: &Path,
+    answer_wait: Duration,
+) -> Result<Exit> {
     let user = USERS[0].0;
     playground.send_file(user, file, SendAs::Document)?;
     let card = |chat: &[Message]| chat.iter().rev().find(|message| message.from_bot).cloned();
-    let Some(asked) = playground.wait(user, ANSWER_WAIT, card).await else {
+    let Some(asked) = playground.wait(user, answer_wait, card).await else {
         bail!("the bot did not answer")
     };
     if !asked.buttons.is_empty() && !playground.press(user, press) {

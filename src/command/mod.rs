@@ -7,6 +7,7 @@ pub mod convert;
 pub mod demo;
 pub mod doctor;
 pub mod health;
+pub mod log_out;
 mod logs;
 pub mod probe;
 pub mod serve;
@@ -40,6 +41,8 @@ enum Command {
     Probe(probe::Args),
     /// Say what this machine can do and what is in the way
     Doctor(doctor::Args),
+    /// Log the bot out of the cloud Bot API, before it moves to a server of one's own
+    LogOut(Box<log_out::Args>),
     /// Say whether the bot on this machine is alive, for a container's health check
     Health(health::Args),
 }
@@ -110,6 +113,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::LogOut(args) => log_out::run(*args),
         Command::Health(args) => health::run(args),
     };
     match outcome {

@@ -138,15 +138,11 @@ pub(super) fn from_media(
     let (text, entities) = captioned(word("caption"), word("parse_mode"), media["caption_entities"].clone())?;
     let reference = word("media");
     let attached = reference.strip_prefix("attach://");
-    // A local server reads the file itself.
-    let on_disk = reference.strip_prefix("file://").filter(|_| world.local);
-    let file_id = if let Some(part) = attached {
+    // What is named on the disk was read before, under its whole name.
+    let on_disk = params.uploads.contains_key(reference).then_some(reference);
+    let file_id = if let Some(part) = attached.or(on_disk) {
         let upload = params.uploads.remove(part);
         adopt(world, params, upload, kind, media)?
-    } else if let Some(path) = on_disk {
-        let upload = files::copy(&world.data_dir, std::path::Path::new(path));
-        let upload = upload.map_err(|_| bad("invalid file HTTP URL specified"))?;
-        adopt(world, params, Some(upload), kind, media)?
     } else {
         known(world, reference, kind)?
     };

@@ -8,6 +8,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::world::TOKEN;
 
 /// Files in `data_dir` that are ours carry it, so that a new run may remove those of the last.
 pub(super) const PREFIX: &str = "telegram-";
@@ -94,8 +97,32 @@ pub(super) fn copy(folder: &Path, from: &Path) -> std::io::Result<Upload> {
     })
 }
 
+/// The same, letting others run meanwhile.
+pub(super) async fn copy_slowly(folder: &Path, from: &Path) -> std::io::Result<Upload> {
+    let (file, path) = create(folder)?;
+    let (mut source, mut file) = (tokio::fs::File::open(from).await?, tokio::fs::File::from_std(file));
+    let (mut digest, mut size_bytes, mut block) = (Digest::default(), 0, vec![0; 256 << 10]);
+    loop {
+        let got = source.read(&mut block).await?;
+        if got == 0 {
+            break;
+        }
+        digest.add(&block[..got]);
+        file.write_all(&block[..got]).await?;
+        size_bytes += got as u64;
+    }
+    file.flush().await?;
+    Ok(Upload {
+        path,
+        name: from.file_name().map(|name| name.to_string_lossy().into_owned()),
+        size_bytes,
+        digest: digest.finish(),
+    })
+}
+
 /// Removes what an earlier run left.
 pub(super) fn sweep(folder: &Path) -> std::io::Result<()> {
+    let _ = std::fs::remove_dir_all(folder.join(TOKEN));
     for entry in std::fs::read_dir(folder)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
             let _ = std::fs::remove_file(entry.path());

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::mode::{self, Server};
 use super::params::Params;
 use super::world::{BOT_ID, Refusal, World, bad};
 use super::{commands, edit, send, wire};
 
-/// `getFile` on the cloud.
-const DOWNLOAD_BYTES_MAX: u64 = 20 << 20;
 const ANSWER_CHARS_MAX: usize = 200;
 const ACTIONS: [&str; 11] = [
     "typing",
@@ -24,6 +23,9 @@ const ACTIONS: [&str; 11] = [
 ];
 
 pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Result<Value, Refusal> {
+    if world.logged_out {
+        return Err(Refusal(400, "Logged out".to_owned(), None));
+    }
     match method {
         "getme" => Ok(wire::me()),
         "getwebhookinfo" => {
@@ -41,7 +43,11 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
         "getmycommands" => Ok(commands::get(world, params)),
         "deletemycommands" => Ok(commands::delete(world, params)),
         "setmydescription" | "setmyshortdescription" | "setmyname" | "setchatmenubutton" => Ok(json!(true)),
-        "logout" | "close" => Ok(json!(true)),
+        "logout" => {
+            world.logged_out = true;
+            Ok(json!(true))
+        }
+        "close" => Ok(json!(true)),
         "getchat" => {
             let chat = chat_id(params)?;
             world.open_chat(chat)?;
@@ -127,7 +133,7 @@ fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
         .files
         .get(file_id)
         .ok_or_else(|| bad("wrong file_id or the file is temporarily unavailable"))?;
-    if stored.size > DOWNLOAD_BYTES_MAX && !world.local {
+    if world.server.fetch_bytes_max().is_some_and(|most| stored.size > most) {
         return Err(bad("file is too big"));
     }
     let extension = stored
@@ -135,10 +141,14 @@ fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
         .as_deref()
         .and_then(|name| name.rsplit_once('.'))
         .map_or("bin", |(_, last)| last);
-    let path = if world.local {
-        stored.path.display().to_string()
+    let extension: String = extension.chars().filter(char::is_ascii_alphanumeric).collect();
+    let path = if world.server == Server::Local {
+        let lost = |_| bad("wrong file_id or the file is temporarily unavailable");
+        mode::on_disk(&world.data_dir, file_id, stored, &extension)
+            .map_err(lost)?
+            .display()
+            .to_string()
     } else {
-        let extension: String = extension.chars().filter(char::is_ascii_alphanumeric).collect();
         format!("{}s/{file_id}.{extension}", stored.kind)
     };
     Ok(json!({

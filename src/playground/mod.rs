@@ -6,6 +6,7 @@
 //! params   a call's parameters; files go to disk as they come
 //! methods  what each method does, in the real server's words; send, edit, commands: those with more to say
 //! draft    what a message will hold; html, entities: formatted words; kinds, webm: what an upload ends as
+//! mode     which server it behaves as: the cloud's, or one's own
 //! world    users, chats, messages, files, updates: plain state behind one mutex with a bell
 //! people   what is done to it by people, bot: by the bot; updates: polls and what is remembered; rates: flood control
 //! wire     the state in the shapes of the Bot API
@@ -27,6 +28,7 @@ mod html;
 mod kinds;
 mod message;
 mod methods;
+mod mode;
 mod page;
 mod params;
 mod people;
@@ -52,6 +54,7 @@ use tokio_util::task::TaskTracker;
 use self::door::{Cut, Door};
 pub use self::fault::Fault;
 pub use self::message::{Call, Counts, Message, Poll, SendAs};
+pub use self::mode::Server;
 use self::world::{Shared, World};
 
 /// Where and with what a playground runs.
@@ -349,9 +352,9 @@ impl Playground {
         self.shared.read(|world| world.rates.on = on);
     }
 
-    /// Behaves as a local Bot API server: `getFile` gives absolute paths of any size, uploads up to 2000 MB.
-    pub fn set_local(&self, local: bool) {
-        self.shared.read(|world| world.local = local);
+    /// Behaves as another Bot API server than the cloud's.
+    pub fn set_server(&self, server: Server) {
+        self.shared.read(|world| world.server = server);
     }
 }
 

@@ -18,6 +18,8 @@ use super::world::{Refusal, bad};
 /// All that is not a file.
 const FIELDS_BYTES_MAX: usize = 1 << 20;
 const FILES_MAX: usize = 50;
+/// What names a file on a local server's disk.
+const FILE_SCHEME: &str = "file://";
 /// A body that is read only to be thrown away is read so far.
 const DRAIN_BYTES_MAX: u64 = 4 << 30;
 /// A sender that is silent for so long is given up.
@@ -27,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Intake {
     pub(super) folder: PathBuf,
     pub(super) file_bytes_max: u64,
+    /// Whether files may be named by `file://`.
+    pub(super) reads_disk: bool,
     /// A planned fault.
     pub(super) bytes_per_s: Option<u64>,
 }
@@ -192,6 +196,51 @@ async fn keep(intake: &Intake, field: &mut Field<'_>) -> Result<Option<Upload>, 
         size_bytes,
         digest: digest.finish(),
     }))
+}
+
+/// Reads what the parameters name by `file://`, in the words of the real server where that fails (tdlib,
+/// `FileLoaderUtils.cpp`). Kept under the whole name.
+pub(super) async fn read_named(intake: &Intake, params: &mut Params) -> Result<(), Refusal> {
+    if !intake.reads_disk {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for field in params.fields.keys() {
+        names.extend(named(&params.object(field)));
+        names.extend(named(&Value::String(params.text(field))));
+    }
+    for name in names {
+        let upload = read_one(intake, name.trim_start_matches(FILE_SCHEME)).await?;
+        params.uploads.insert(name, upload);
+    }
+    Ok(())
+}
+
+/// The files that a value names: itself, or as the `media` of an item or of each item.
+fn named(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(named).collect(),
+        Value::Object(item) => item.get("media").map(named).unwrap_or_default(),
+        Value::String(name) if name.starts_with(FILE_SCHEME) => vec![name.clone()],
+        _ => Vec::new(),
+    }
+}
+
+async fn read_one(intake: &Intake, path: &str) -> Result<Upload, Refusal> {
+    let path = tokio::fs::canonicalize(path)
+        .await
+        .map_err(|_| bad("can't find real file path"))?;
+    let facts = tokio::fs::metadata(&path)
+        .await
+        .map_err(|_| bad("can't get stat about the file"))?;
+    match facts.len() {
+        _ if !facts.is_file() => Err(bad("file must be a regular file")),
+        0 => Err(bad("file must be non-empty")),
+        size if size > intake.file_bytes_max => Err(bad("file is too big")),
+        _ => files::copy_slowly(&intake.folder, &path)
+            .await
+            .map_err(|_| bad("can't get stat about the file")),
+    }
 }
 
 /// Reads a body to its end, for an answer that does not need it.

@@ -18,11 +18,10 @@ use super::fault::Fault;
 use super::files::Stored;
 use super::message::Poll;
 use super::methods;
+use super::mode::Server;
 use super::params::{self, Intake, Params};
 use super::world::{Refusal, Shared, TOKEN};
 
-const UPLOAD_BYTES_MAX: u64 = 50_000_000;
-const LOCAL_UPLOAD_BYTES_MAX: u64 = 2_097_152_000;
 const POLL_S_MAX: u64 = 50;
 const UPDATES_MAX: usize = 100;
 /// Pieces that a slow body comes in, per second.
@@ -58,11 +57,8 @@ pub(super) async fn call(
     }
     let intake = shared.read(|world| Intake {
         folder: world.data_dir.clone(),
-        file_bytes_max: if world.local {
-            LOCAL_UPLOAD_BYTES_MAX
-        } else {
-            UPLOAD_BYTES_MAX
-        },
+        file_bytes_max: world.server.send_bytes_max(),
+        reads_disk: world.server == Server::Local,
         bytes_per_s,
     });
     let mut params = match params::read(&intake, request).await {
@@ -73,6 +69,9 @@ pub(super) async fn call(
         return poll(&shared, &params).await;
     }
     let shown = params.shown();
+    if let Err(refused) = params::read_named(&intake, &mut params).await {
+        return finish(&shared, &method, shown, Err(refused));
+    }
     let outcome = shared.change(|world| methods::call(world, &method, &mut params));
     let response = finish(&shared, &method, shown, outcome);
     if fault == Some(Fault::LostAnswer) {
@@ -159,6 +158,9 @@ async fn poll(shared: &Shared, params: &Params) -> Response {
         if !mine {
             break Err(conflict());
         }
+        if shared.read(|world| world.logged_out) {
+            break Err(Refusal(400, "Logged out".to_owned(), None));
+        }
         if !updates.is_empty() {
             break Ok(updates);
         }
@@ -190,7 +192,11 @@ pub(super) async fn download(
     let file_id = name.split('.').next().unwrap_or_default();
     // A local server routes nothing but methods: its files are read from its disk.
     let (stored, fault) = shared.read(|world| {
-        let stored = world.files.get(file_id).filter(|_| !world.local).cloned();
+        let stored = world
+            .files
+            .get(file_id)
+            .filter(|_| world.server != Server::Local)
+            .cloned();
         (stored, world.faults.due("download"))
     });
     let (Some(stored), Some(TOKEN)) = (stored, bot.strip_prefix("bot")) else {

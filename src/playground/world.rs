@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::fault::Faults;
 use super::files::{self, Stored};
 use super::message::{Call, Message, Poll};
+use super::mode::Server;
 use super::rates::Rates;
 use super::webm;
 
@@ -87,8 +88,10 @@ pub(super) struct World {
     pub(super) calls: VecDeque<Call>,
     pub(super) polls: VecDeque<Poll>,
     pub(super) callback_deadline: Duration,
-    /// Behaves as a local Bot API server: absolute paths, larger limits.
-    pub(super) local: bool,
+    /// Which Bot API server it behaves as.
+    pub(super) server: Server,
+    /// Left by `logOut`: it answers nothing more.
+    pub(super) logged_out: bool,
     /// Kinds of updates that the last poll asked for; empty for all.
     pub(super) allowed: Vec<String>,
     /// The newest poller's turn; an older one is turned away.
@@ -154,7 +157,8 @@ impl World {
             calls: VecDeque::new(),
             polls: VecDeque::new(),
             callback_deadline: CALLBACK_DEADLINE,
-            local: false,
+            server: Server::Cloud,
+            logged_out: false,
             allowed: Vec::new(),
             polling: 0,
             version: 1,

@@ -14,7 +14,7 @@ use crate::courier::Meter;
 
 const CONNECT_S: u64 = 5;
 /// A transfer that moves nothing for so long is given up.
-const STALL_S: u64 = 60;
+const STALL: Duration = Duration::from_secs(60);
 /// A small call; getUpdates and getFile bring their own.
 const CALL_S: u64 = 10;
 /// Tries of a patient call, and the longest wait between two.
@@ -26,8 +26,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Api {
     base: String,
     files: String,
-    light: reqwest::Client,
-    transfers: reqwest::Client,
+    /// Without a time limit of its own: every use brings one.
+    calls: reqwest::Client,
+    downloads: reqwest::Client,
 }
 
 impl std::fmt::Debug for Api {
@@ -51,15 +52,15 @@ impl Api {
         Ok(Self {
             base: format!("{api_url}/bot{token}"),
             files: format!("{api_url}/file/bot{token}"),
-            light: client().timeout(Duration::from_secs(30)).build()?,
-            transfers: client().read_timeout(Duration::from_secs(STALL_S)).build()?,
+            calls: client().build()?,
+            downloads: client().read_timeout(STALL).build()?,
         })
     }
 
     /// A small call with JSON.
     pub(super) async fn call(&self, method: &str, body: &Value, timeout_s: u64) -> Result<Value, CallError> {
         let request = self
-            .light
+            .calls
             .post(format!("{}/{method}", self.base))
             .timeout(Duration::from_secs(timeout_s))
             .json(body);
@@ -82,13 +83,17 @@ impl Api {
         self.call(method, body, CALL_S).await
     }
 
-    /// A call that carries files, streamed from disk.
+    /// A call that carries files, streamed from disk, or names them. The server passes all on before it answers: it gets
+    /// `answer_within` for that once it has everything. (reqwest's own read timeout would not do: it runs from the start
+    /// of a request to its answer, however much moves meanwhile.)
     pub(super) async fn upload(
         &self,
         method: &str,
         fields: Vec<(&'static str, String)>,
         parts: &[Part<'_>],
+        answer_within: Duration,
     ) -> Result<Value, CallError> {
+        let (moved, mut total_bytes) = (Meter::default(), 0);
         let mut form = reqwest::multipart::Form::new();
         for (name, value) in fields {
             form = form.text(name, value);
@@ -96,23 +101,28 @@ impl Api {
         for part in parts {
             let file = tokio::fs::File::open(part.path).await.map_err(CallError::Disk)?;
             let size = file.metadata().await.map_err(CallError::Disk)?.len();
-            let meter = part.meter.clone();
+            total_bytes += size;
+            let meters: Vec<Meter> = part.meter.iter().chain([&moved]).cloned().collect();
             let stream = ReaderStream::with_capacity(file, 128 << 10).inspect(move |chunk| {
-                if let (Some(meter), Ok(chunk)) = (&meter, chunk) {
-                    meter.add(chunk.len() as u64);
+                for meter in &meters {
+                    meter.add(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
                 }
             });
             let body = reqwest::Body::wrap_stream(stream);
             let piece = reqwest::multipart::Part::stream_with_length(body, size).file_name(part.file_name);
             form = form.part(part.name, piece);
         }
-        answer(self.transfers.post(format!("{}/{method}", self.base)).multipart(form)).await
+        let request = self.calls.post(format!("{}/{method}", self.base)).multipart(form);
+        tokio::select! {
+            answer = answer(request) => answer,
+            what = stalled(&moved, total_bytes, STALL, answer_within) => Err(CallError::Lost(what)),
+        }
     }
 
     /// Streams a file of the server to disk; checks the status and the length.
     pub(super) async fn download(&self, file_path: &str, into: &Path, meter: &Meter) -> Result<u64, CallError> {
         let response = self
-            .transfers
+            .downloads
             .get(format!("{}/{file_path}", self.files))
             .send()
             .await
@@ -146,6 +156,26 @@ impl Api {
     }
 }
 
+/// Ends when nothing moves, or when the answer does not come.
+async fn stalled(moved: &Meter, total_bytes: u64, stall: Duration, answer_within: Duration) -> String {
+    let mut seen = 0;
+    loop {
+        let all = seen >= total_bytes;
+        tokio::time::sleep(if all { answer_within } else { stall }).await;
+        let now = moved.read();
+        if all {
+            return format!("no answer within {} s", answer_within.as_secs());
+        }
+        if now == seen {
+            return format!(
+                "upload stopped at {now} of {total_bytes} bytes for {} s",
+                stall.as_secs()
+            );
+        }
+        seen = now;
+    }
+}
+
 fn lost(error: reqwest::Error) -> CallError {
     let unsent = error.is_connect();
     let what = error.without_url().to_string();
@@ -173,4 +203,48 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value, CallError> {
         description: answer["description"].as_str().unwrap_or("no description").to_owned(),
         retry_after_s: answer["parameters"]["retry_after"].as_u64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::stalled;
+    use crate::courier::Meter;
+
+    const STALL: Duration = Duration::from_millis(400);
+    const ANSWER: Duration = Duration::from_secs(1);
+
+    /// How long an upload is left alone that moves so many bytes, one each 20 ms, and what is said then.
+    async fn patience(bytes: u32, total_bytes: u64) -> (Duration, String) {
+        let (meter, began) = (Meter::default(), Instant::now());
+        let moving = async {
+            for _ in 0..bytes {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                meter.add(1);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            what = stalled(&meter, total_bytes, STALL, ANSWER) => (began.elapsed(), what),
+            () = moving => unreachable!("it waits for ever"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_moves_is_never_given_up_and_its_answer_is_waited_for() {
+        let (nothing, some, all, by_name) =
+            tokio::join!(patience(0, 100), patience(50, 2000), patience(50, 50), patience(0, 0));
+        assert!(nothing.0 >= STALL && nothing.0 < ANSWER, "{nothing:?}");
+        assert_eq!(nothing.1, "upload stopped at 0 of 100 bytes for 0 s");
+        // Longer than the stall while it moves.
+        assert!(some.0 >= Duration::from_secs(1) + STALL, "{some:?}");
+        assert!(some.1.starts_with("upload stopped at 50 of 2000 bytes"), "{some:?}");
+        // All is there, or was handed over by name: only the answer is missing.
+        assert!(all.0 >= Duration::from_secs(1) + ANSWER, "{all:?}");
+        assert!(by_name.0 >= ANSWER, "{by_name:?}");
+        for (_, what) in [all, by_name] {
+            assert_eq!(what, "no answer within 1 s");
+        }
+    }
 }

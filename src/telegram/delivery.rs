@@ -1,9 +1,10 @@
-//! The courier to Telegram: fetches sources, edits status messages, delivers results.
+//! The courier to Telegram: edits status messages, delivers results.
 //!
 //! Delivery edits the status message into the result, so repeating it after a lost answer cannot show it twice. Only
 //! where that message is gone a new one is sent, at most once: its intent is recorded first.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use teloxide::types::InlineKeyboardMarkup;
 
 use super::api::{Api, Part};
 use super::errors::{CallError, classify};
+use super::fetch::{Fetcher, pass_on};
 use super::keyboard::{self, message_body, reply_to};
 use super::local::Shared;
 use super::pace::{HANDLER_GRACE, Pace};
@@ -22,11 +24,6 @@ use crate::media::Preset;
 use crate::store::Store;
 
 const CALL_S: u64 = 10;
-/// Getting a file ready may take the server a while.
-const GET_FILE_S: u64 = 60;
-/// A local server answers only when it has the whole file: at least so fast, bytes a second, and never longer than this.
-const LOCAL_BYTES_A_S: u64 = 128 << 10;
-const LOCAL_GET_FILE_S_MAX: u64 = 2 * 3600;
 /// How often the store is asked whether the handler's status message is there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Tries of a send that was refused before it had any effect, and the longest wait between two.
@@ -40,7 +37,9 @@ pub struct TelegramCourier<S> {
     store: S,
     pace: Mutex<Pace>,
     shared: Option<Shared>,
-    fetch_bytes_max: u64,
+    /// Set once the server could not read what was handed over by name.
+    streams: AtomicBool,
+    fetcher: Fetcher,
     send_bytes_max: u64,
 }
 
@@ -50,13 +49,19 @@ impl<S: Store> TelegramCourier<S> {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(options: &Options, store: S) -> anyhow::Result<Self> {
+        let api = Api::new(&options.api_url, &options.token)?;
         Ok(Self {
-            api: Api::new(&options.api_url, &options.token)?,
+            fetcher: Fetcher {
+                api: api.clone(),
+                shared: options.shared.clone(),
+                bytes_max: options.fetch_bytes_max,
+            },
+            api,
             store,
             pace: Mutex::default(),
             shared: options.shared.clone(),
-            fetch_bytes_max: options.fetch_bytes_max(),
-            send_bytes_max: options.send_bytes_max(),
+            streams: AtomicBool::new(false),
+            send_bytes_max: options.send_bytes_max,
         })
     }
 
@@ -149,18 +154,23 @@ impl<S: Store> TelegramCourier<S> {
 
     /// Where a server of one's own reads the result by itself.
     fn address(&self, files: Option<Files<'_>>) -> Option<String> {
-        self.shared.as_ref()?.address(files?.media)
+        let shared = self.shared.as_ref().filter(|_| !self.streams.load(Relaxed))?;
+        shared.address(files?.media)
     }
 
-    /// How long getFile may take, seconds.
-    fn get_file_s(&self, job: &Job) -> u64 {
-        match self.shared {
-            None => GET_FILE_S,
-            Some(_) => {
-                let size_bytes = job.request.source.size_bytes.unwrap_or(self.fetch_bytes_max);
-                (GET_FILE_S + size_bytes / LOCAL_BYTES_A_S).min(LOCAL_GET_FILE_S_MAX)
-            }
+    /// Whether the server could not read what was handed over by name: from then on everything is streamed. Nothing was
+    /// done, so the same call may follow at once.
+    fn streams_instead(&self, error: &CallError, files: Option<Files<'_>>) -> bool {
+        let unread = self.address(files).is_some() && error.is_unread();
+        if unread {
+            self.streams.store(true, Relaxed);
+            tracing::error!(
+                ?error,
+                "the Bot API server does not read results from the disk, they are streamed: check \
+                 KADR_API_LOCAL_WORK_THERE, and that both run under one user id"
+            );
         }
+        unread
     }
 
     /// Edits the status message into the result.
@@ -187,7 +197,25 @@ impl<S: Store> TelegramCourier<S> {
             ("media", media.to_string()),
             ("reply_markup", redo(job)),
         ];
-        self.api.upload("editMessageMedia", fields, &parts).await
+        let answer_within = pass_on(parcel.out_bytes);
+        self.api.upload("editMessageMedia", fields, &parts, answer_within).await
+    }
+
+    /// The same, streamed where the server cannot read what was handed over by name.
+    async fn edit_into_result(
+        &self,
+        job: &Job,
+        message: MessageId,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Value, CallError> {
+        match self.edit_into(job, message, parcel, files, meter).await {
+            Err(error) if self.streams_instead(&error, files) => {
+                self.edit_into(job, message, parcel, files, meter).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Sends the result as a message of its own: only where there is nothing to edit, and at most once. Repeated only
@@ -217,6 +245,9 @@ impl<S: Store> TelegramCourier<S> {
                 Ok(sent) => return Ok(sent),
                 Err(error) => error,
             };
+            if self.streams_instead(&error, files) {
+                continue;
+            }
             match error.wait() {
                 Some(wait) if attempt < SENDS_MAX && error.is_surely_undone() => {
                     tokio::time::sleep(wait.min(SEND_WAIT_MAX)).await;
@@ -250,7 +281,7 @@ impl<S: Store> TelegramCourier<S> {
         meter: &Meter,
     ) -> Result<Receipt, CourierError> {
         let sent = match status {
-            Some(message) => match self.edit_into(job, message, parcel, files, meter).await {
+            Some(message) => match self.edit_into_result(job, message, parcel, files, meter).await {
                 Ok(message) => Ok(message),
                 // A repeated edit: the first one arrived, only its answer was lost.
                 Err(error) if error.is_not_modified() => Ok(Value::Null),
@@ -360,7 +391,10 @@ impl<S: Store> TelegramCourier<S> {
                 }
             }
         }
-        self.api.upload(method(parcel.kind), fields, &parts).await
+        let answer_within = pass_on(parcel.out_bytes);
+        self.api
+            .upload(method(parcel.kind), fields, &parts, answer_within)
+            .await
     }
 }
 
@@ -378,45 +412,7 @@ impl From<CallError> for CallFailed {
 
 impl<S: Store> Courier for TelegramCourier<S> {
     async fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
-        let body = json!({ "file_id": job.request.source.file_id });
-        let file = match self
-            .api
-            .call("getFile", &body, self.get_file_s(job))
-            .await
-            .map_err(classify)
-        {
-            Ok(file) => file,
-            Err(CourierError::StaleFileId) => return Err(CourierError::Hopeless(Reason::SourceGone)),
-            Err(CourierError::Hopeless(Reason::TooLargeToFetch { .. })) => {
-                return Err(CourierError::Hopeless(Reason::TooLargeToFetch {
-                    size_bytes: job.request.source.size_bytes.unwrap_or(0),
-                    limit_bytes: self.fetch_bytes_max,
-                }));
-            }
-            Err(error) => return Err(error),
-        };
-        let Some(file_path) = file["file_path"].as_str() else {
-            return Err(CourierError::Transient {
-                after_s: None,
-                what: "getFile named no path".to_owned(),
-            });
-        };
-        meter.reset();
-        if let Some(shared) = &self.shared {
-            let bytes = shared.take(file_path, into).await?;
-            meter.add(bytes);
-            return Ok(bytes);
-        }
-        match self.api.download(file_path, into, meter).await {
-            // Links live an hour, and this one is new: the server is between two states.
-            Err(CallError::Refused {
-                code: 404, description, ..
-            }) => Err(CourierError::Transient {
-                after_s: None,
-                what: description,
-            }),
-            outcome => outcome.map_err(classify),
-        }
+        self.fetcher.fetch(job, into, meter).await
     }
 
     async fn notify(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {

@@ -12,6 +12,9 @@ const BREATH: Duration = Duration::from_secs(2);
 /// A flood limit without `retry_after`, seconds.
 const FLOOD_S: u64 = 5;
 
+/// Of a file that a local server is still fetching, and of one that it will never have.
+const UNAVAILABLE: &str = "temporarily unavailable";
+
 /// A call that did not succeed.
 #[derive(Debug)]
 pub enum CallError {
@@ -54,6 +57,26 @@ impl CallError {
     #[must_use]
     pub fn is_voice_forbidden(&self) -> bool {
         self.says(&["VOICE_MESSAGES_FORBIDDEN"])
+    }
+
+    /// Whether a server of one's own could not read a file that was handed over by name (tdlib, `FileLoaderUtils.cpp`:
+    /// "can't get stat about the file"; a server that runs without `--local`: "wrong file identifier").
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        let refused = matches!(self, Self::Refused { code: 400, .. });
+        refused && self.says(&["file"]) && !self.says(&["too big", "file_id"])
+    }
+
+    /// Whether the server does not have the source, now or for ever.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.says(&[UNAVAILABLE])
+    }
+
+    /// Whether the server knows that the bot left it by `logOut`.
+    #[must_use]
+    pub fn is_logged_out(&self) -> bool {
+        self.says(&["Logged out"])
     }
 
     /// Whether the call certainly had no effect, so that a send may be repeated.
@@ -135,7 +158,7 @@ fn refused(code: u16, description: String, retry_after_s: Option<u64>) -> Courie
             limit_bytes: super::FETCH_BYTES_MAX,
         }),
         // The local server says this of a file that it is still fetching, too.
-        400 if says(&["temporarily unavailable"]) => CourierError::Transient {
+        400 if says(&[UNAVAILABLE]) => CourierError::Transient {
             after_s: None,
             what: description,
         },

@@ -3,15 +3,26 @@
 //! Such a server hands out no bytes over HTTP: `getFile` answers when the file lies on its disk, with the path as the server
 //! sees it. [`Shared::take`] makes that file ours, by a second name where the file system allows it, else by a copy; the
 //! server's own name may go at once then. Results go the other way by a `file://` address where the server sees the work
-//! folder. Paths are only ever cut and joined here, and one that leads out of the server's folder, by its words or by a
-//! link, is refused.
+//! folder. A path that leads out of the server's folder, by its words or by a link, is refused. Every link is resolved
+//! first; then the way is walked again from the folder down, by handles that follow no link, so that nothing that is
+//! swapped meanwhile leads elsewhere: what is read, linked and removed is the one file that was judged.
 
-use std::ffi::OsStr;
-use std::io::{Error, ErrorKind};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::courier::CourierError;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use crate::courier::{CourierError, Meter};
 use crate::job::Reason;
+
+const COPY_BLOCK_BYTES: usize = 1 << 20;
+/// Its half-made files lie there: none of it is ever removed.
+const TEMP_FOLDER: &str = "temp";
 
 /// A folder that both processes see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,43 +59,125 @@ impl Shared {
         Some(format!("file://{}", path.to_str()?))
     }
 
-    /// Makes a file of the server ours, under a name that does not exist yet; gives its size, bytes.
-    pub(super) async fn take(&self, path: &str, into: &Path) -> Result<u64, CourierError> {
-        let source = self.find(path).await.map_err(|error| explain(&error))?;
-        let _ = tokio::fs::remove_file(into).await;
-        // Two names of one file cost no space; over file systems, or over users, only a copy will do.
-        if tokio::fs::hard_link(&source, into).await.is_err() {
-            let copied = tokio::fs::copy(&source, into).await;
-            if let Err(error) = copied {
-                let _ = tokio::fs::remove_file(into).await;
-                return Err(explain(&error));
+    /// Makes a file of the server ours, under a name that does not exist yet; gives its size, bytes. Dropped halfway, it
+    /// leaves what it copied so far, and the server's file as it was.
+    pub(super) async fn take(&self, path: &str, into: &Path, meter: &Meter) -> std::result::Result<u64, CourierError> {
+        let source = Source::open(&self.files, path).map_err(|error| explain(&error))?;
+        let taken = match source.link(into) {
+            Ok(()) => Ok(source.bytes),
+            // Over file systems, or over users, only a copy will do.
+            Err(error) if error.kind() != ErrorKind::InvalidInput => source.copy(into, meter).await,
+            Err(error) => Err(error),
+        };
+        let bytes = taken.map_err(|error| {
+            let _ = std::fs::remove_file(into);
+            if self.delete && error.kind() == ErrorKind::StorageFull {
+                // It takes the room itself, and comes again when it is asked for again.
+                source.remove();
             }
-        }
-        let bytes = tokio::fs::metadata(into).await.map_err(|error| explain(&error))?.len();
-        if self.delete
-            && let Err(error) = tokio::fs::remove_file(&source).await
-        {
-            tracing::warn!(%error, "a source was not removed from the Bot API server's disk");
+            explain(&error)
+        })?;
+        meter.reset();
+        meter.add(bytes);
+        if self.delete {
+            source.remove();
         }
         Ok(bytes)
     }
+}
 
-    /// The file behind the server's path: a plain one, within its folder after every link is followed.
-    async fn find(&self, path: &str) -> Result<PathBuf, Error> {
+/// A plain file within the server's folder, held open with the folder that it lies in.
+struct Source {
+    folder: OwnedFd,
+    name: OsString,
+    file: File,
+    bytes: u64,
+    temporary: bool,
+}
+
+impl Source {
+    fn open(files: &Folder, path: &str) -> Result<Self> {
         let outside = || Error::new(ErrorKind::InvalidInput, "the path lies outside of the server's folder");
-        let Folder { here, there } = &self.files;
-        let path = moved(Path::new(OsStr::new(path)), there, here).ok_or_else(outside)?;
-        let (root, path) = (
-            tokio::fs::canonicalize(here).await?,
-            tokio::fs::canonicalize(path).await?,
-        );
-        if !path.starts_with(&root) {
-            return Err(outside());
+        let path = moved(Path::new(path), &files.there, &files.here).ok_or_else(outside)?;
+        let (root, path) = (files.here.canonicalize()?, path.canonicalize()?);
+        let way = path.strip_prefix(&root).map_err(|_| outside())?;
+        let name = way.file_name().ok_or_else(outside)?.to_owned();
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = rustix::fs::open(&root, step, Mode::empty())?;
+        let mut temporary = false;
+        for part in way.parent().into_iter().flat_map(Path::components) {
+            folder = rustix::fs::openat(&folder, part.as_os_str(), step, Mode::empty())?;
+            temporary |= part.as_os_str() == TEMP_FOLDER;
         }
-        if !tokio::fs::metadata(&path).await?.is_file() {
+        // Without waiting: a pipe would wait for a writer.
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&folder, &name, read, Mode::empty())?);
+        let facts = file.metadata()?;
+        if !facts.is_file() {
             return Err(Error::new(ErrorKind::InvalidInput, "it is no file"));
         }
-        Ok(path)
+        Ok(Self {
+            folder,
+            name,
+            file,
+            bytes: facts.len(),
+            temporary,
+        })
+    }
+
+    /// Whether a name stands for this very file.
+    fn is(&self, facts: &rustix::fs::Stat) -> Result<bool> {
+        let own = self.file.metadata()?;
+        Ok((facts.st_dev, facts.st_ino) == (own.dev(), own.ino()))
+    }
+
+    /// Two names of one file cost no space.
+    fn link(&self, into: &Path) -> Result<()> {
+        rustix::fs::linkat(&self.folder, &self.name, CWD, into, AtFlags::empty())?;
+        if self.is(&rustix::fs::lstat(into)?)? {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidInput, "the file was swapped for another"))
+    }
+
+    async fn copy(&self, into: &Path, meter: &Meter) -> Result<u64> {
+        let source = tokio::fs::File::from_std(self.file.try_clone()?);
+        let mut source = BufReader::with_capacity(COPY_BLOCK_BYTES, source);
+        let mut copy = tokio::fs::File::create_new(into).await?;
+        let mut bytes = 0;
+        loop {
+            let block = source.fill_buf().await?;
+            if block.is_empty() {
+                break;
+            }
+            let length = block.len();
+            copy.write_all(block).await?;
+            source.consume(length);
+            bytes += length as u64;
+            meter.add(length as u64);
+        }
+        copy.flush().await?;
+        copy.sync_all().await?;
+        Ok(bytes)
+    }
+
+    /// Takes the server's name of it away, if it still stands for it.
+    fn remove(&self) {
+        if self.temporary {
+            return;
+        }
+        let removed = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(Error::from)
+            .and_then(|facts| self.is(&facts))
+            .and_then(|same| {
+                if same {
+                    rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty())?;
+                }
+                Ok(())
+            });
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a source was not removed from the Bot API server's disk");
+        }
     }
 }
 
@@ -95,7 +188,7 @@ fn explain(error: &Error) -> CourierError {
         // The server clears away what is old, and fetches it again when it is asked again.
         ErrorKind::NotFound => CourierError::Transient {
             after_s: None,
-            what: "the file is not on the Bot API server's disk".to_owned(),
+            what: "the file is not on the Bot API server's disk, as KADR_API_LOCAL_ROOT has it".to_owned(),
         },
         ErrorKind::PermissionDenied => {
             tracing::error!(
@@ -112,10 +205,11 @@ fn explain(error: &Error) -> CourierError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
 
-    use super::{Folder, Shared, moved};
-    use crate::courier::CourierError;
+    use super::{Folder, Shared, Source, moved};
+    use crate::courier::{CourierError, Meter};
     use crate::job::Reason;
 
     #[test]
@@ -136,6 +230,10 @@ mod tests {
         ] {
             assert_eq!(to(path), None, "{path}");
         }
+    }
+
+    async fn take(shared: &Shared, path: &str, into: &Path) -> Result<u64, CourierError> {
+        shared.take(path, into, &Meter::default()).await
     }
 
     /// A folder of a server with one file in it, and a secret beside it.
@@ -159,7 +257,7 @@ mod tests {
     async fn what_is_taken_is_ours_and_goes_there() {
         let (folder, shared) = server();
         let into = folder.path().join("source");
-        assert_eq!(shared.take("/there/f.mp4", &into).await.unwrap(), 4);
+        assert_eq!(take(&shared, "/there/f.mp4", &into).await.unwrap(), 4);
         assert_eq!(std::fs::read_to_string(&into).unwrap(), "film");
         assert!(!folder.path().join("server/f.mp4").exists());
     }
@@ -179,7 +277,7 @@ mod tests {
             "/there/up",
             "f.mp4",
         ] {
-            let error = shared.take(path, &into).await.unwrap_err();
+            let error = take(&shared, path, &into).await.unwrap_err();
             assert!(
                 matches!(error, CourierError::Hopeless(Reason::Internal)),
                 "{path}: {error}"
@@ -187,8 +285,55 @@ mod tests {
             assert!(!into.exists(), "{path}");
         }
         assert_eq!(std::fs::read_to_string(folder.path().join("secret")).unwrap(), "secret");
-        let gone = shared.take("/there/gone.mp4", &into).await.unwrap_err();
+        let gone = take(&shared, "/there/gone.mp4", &into).await.unwrap_err();
         assert!(matches!(gone, CourierError::Transient { .. }), "{gone}");
+    }
+
+    #[tokio::test]
+    async fn one_file_gets_a_second_name_and_a_copy_is_another() {
+        let (folder, shared) = server();
+        let shared = Shared {
+            delete: false,
+            ..shared
+        };
+        let (into, there) = (folder.path().join("source"), folder.path().join("server/f.mp4"));
+        let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
+        assert_eq!(take(&shared, "/there/f.mp4", &into).await.unwrap(), 4);
+        assert_eq!(inode(&into), inode(&there));
+        let meter = Meter::default();
+        let source = Source::open(&shared.files, "/there/f.mp4").unwrap();
+        let copy = folder.path().join("copy");
+        assert_eq!(source.copy(&copy, &meter).await.unwrap(), 4);
+        assert_eq!(
+            (std::fs::read_to_string(&copy).unwrap().as_str(), meter.read()),
+            ("film", 4)
+        );
+        assert_ne!(inode(&copy), inode(&there));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_stands_for_another_file_by_now_stays() {
+        let (folder, shared) = server();
+        let there = folder.path().join("server/f.mp4");
+        let source = Source::open(&shared.files, "/there/f.mp4").unwrap();
+        std::fs::remove_file(&there).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("secret"), &there).unwrap();
+        let into = folder.path().join("source");
+        let error = source.link(&into).unwrap_err();
+        assert_eq!(error.to_string(), "the file was swapped for another");
+        source.remove();
+        assert!(there.is_symlink() && folder.path().join("secret").exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_from_the_folder_of_half_made_files() {
+        let (folder, shared) = server();
+        std::fs::create_dir_all(folder.path().join("server/1:A/temp")).unwrap();
+        let half_made = folder.path().join("server/1:A/temp/7");
+        std::fs::write(&half_made, "half").unwrap();
+        let into = folder.path().join("source");
+        assert_eq!(take(&shared, "/there/1:A/temp/7", &into).await.unwrap(), 4);
+        assert!(half_made.exists());
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! auto       handlers: what becomes of every file of a chat
 //! dialogue   handlers: record in the store, answer, never wait for work
 //! presses    the same for buttons
-//! delivery   the courier that the worker calls: fetch, status messages, results
+//! delivery   the courier that the worker calls: status messages, results
+//! fetch      its other half: from a file id to the source
 //! pace       pure: which edit may go out now
 //! keyboard   pure: messages and buttons as the Bot API takes them
 //! errors     pure: what a failed call means
@@ -29,6 +30,7 @@ mod auto;
 pub mod delivery;
 mod dialogue;
 pub mod errors;
+mod fetch;
 pub mod intake;
 mod keyboard;
 pub mod local;
@@ -62,6 +64,8 @@ pub const SEND_BYTES_MAX: u64 = 50_000_000;
 /// A local server does both up to here, bytes: 4000 parts of 512 KiB (tdlib, `PartsManager.h`).
 pub const LOCAL_BYTES_MAX: u64 = 4000 * (512 << 10);
 
+const LOGGED_OUT: &str = "the bot is logged out of this Bot API server, which lets it back in 10 minutes after that";
+const LOG_OUT_S: u64 = 30;
 const POLL_S: u64 = 25;
 const BACK_OFF: Duration = Duration::from_secs(2);
 /// The longest wait for a store that fails.
@@ -84,20 +88,10 @@ pub struct Options {
     pub shared: Option<Shared>,
     /// Who is served.
     pub access: Access,
-}
-
-impl Options {
-    /// The largest file that the server hands out, bytes.
-    #[must_use]
-    pub fn fetch_bytes_max(&self) -> u64 {
-        self.shared.as_ref().map_or(FETCH_BYTES_MAX, |_| LOCAL_BYTES_MAX)
-    }
-
-    /// The largest file that the server takes, bytes.
-    #[must_use]
-    pub fn send_bytes_max(&self) -> u64 {
-        self.shared.as_ref().map_or(SEND_BYTES_MAX, |_| LOCAL_BYTES_MAX)
-    }
+    /// The largest file that is fetched from the server, bytes.
+    pub fetch_bytes_max: u64,
+    /// The largest file that is sent to it, bytes.
+    pub send_bytes_max: u64,
 }
 
 impl std::fmt::Debug for Options {
@@ -106,6 +100,20 @@ impl std::fmt::Debug for Options {
             .field("limits", &self.limits)
             .field("shared", &self.shared)
             .finish_non_exhaustive()
+    }
+}
+
+/// Logs the bot out of a Bot API server, so that another one gets its updates.
+///
+/// # Errors
+/// Where the server does not answer, or refuses; without the token.
+pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
+    match Api::new(api_url, token)?.call("logOut", &json!({}), LOG_OUT_S).await {
+        Ok(_) => Ok(()),
+        Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
+        Err(CallError::Refused { description, .. }) => anyhow::bail!("refused: {description}"),
+        Err(CallError::Unsent(what) | CallError::Lost(what)) => anyhow::bail!("no answer: {what}"),
+        Err(CallError::Disk(error)) => Err(error.into()),
     }
 }
 
@@ -124,8 +132,8 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         api: api.clone(),
         me: name,
         limits: options.limits,
-        fetch_bytes_max: options.fetch_bytes_max(),
-        send_bytes_max: options.send_bytes_max(),
+        fetch_bytes_max: options.fetch_bytes_max,
+        send_bytes_max: options.send_bytes_max,
         access: options.access,
     };
     let mut lanes = Lanes {
@@ -150,6 +158,7 @@ async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Op
         match api.call("getMe", &json!({}), 15).await {
             Ok(me) => break me,
             Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
+            Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
             Err(error) => tracing::warn!(?error, "Telegram does not answer yet"),
         }
         tokio::select! {
@@ -195,6 +204,7 @@ async fn listen<S: Store>(
                 anyhow::bail!("another process polls with this token; stop it first")
             }
             Err(CallError::Refused { code: 401, .. }) => anyhow::bail!("Telegram no longer knows this token"),
+            Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
             Err(error) => {
                 let wait = match &error {
                     CallError::Refused {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kadr::playground::{Fault, Options, Playground, SendAs};
+use kadr::playground::{Fault, Options, Playground, SendAs, Server};
 use serde_json::{Value, json};
 
 use crate::support::{clip, playable_mkv, shipped_clip};
@@ -226,9 +226,77 @@ async fn a_file_over_20_mib_is_not_given_but_by_a_local_server() {
     let file_id = playground.chat(1)[0].file.clone().unwrap();
     let ask = || call(&playground, &client, "getFile", json!({ "file_id": file_id }));
     assert_eq!(ask().await["description"], "Bad Request: file is too big");
-    playground.set_local(true);
+    playground.set_server(Server::Local);
     let path = ask().await["result"]["file_path"].as_str().unwrap().to_owned();
     assert_eq!(std::fs::metadata(path).unwrap().len(), (20 << 20) + 1);
+}
+
+#[tokio::test]
+async fn a_local_server_has_its_files_on_its_disk_alone() {
+    let (playground, client, folder) = start().await;
+    playground.set_server(Server::Local);
+    playground.send_file(1, &shipped_clip(), SendAs::Document).unwrap();
+    let file_id = playground.chat(1)[0].file.clone().unwrap();
+    let get = || call(&playground, &client, "getFile", json!({ "file_id": file_id }));
+    let path = get().await["result"]["file_path"].as_str().unwrap().to_owned();
+    assert!(
+        path.starts_with(folder.path().to_str().unwrap()) && path.contains("/documents/"),
+        "{path}"
+    );
+    let over_http = client.get(file_url(&playground, path.trim_start_matches('/')));
+    assert_eq!(over_http.send().await.unwrap().status(), 404);
+    // Deleted by the bot, as it may: the server gets it again.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(get().await["result"]["file_path"], json!(path));
+    assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(shipped_clip()).unwrap());
+}
+
+#[tokio::test]
+async fn a_file_is_named_on_the_disk_only_to_a_local_server_and_only_where_it_can_be_read() {
+    let (playground, client, folder) = start().await;
+    let send = |name: String| {
+        call(
+            &playground,
+            &client,
+            "sendVideo",
+            json!({ "chat_id": 1, "video": name }),
+        )
+    };
+    let readable = format!("file://{}", shipped_clip().display());
+    let cloud = send(readable.clone()).await;
+    assert_eq!(
+        cloud["description"],
+        "Bad Request: wrong file identifier/HTTP URL specified"
+    );
+    playground.set_server(Server::Local);
+    assert_eq!(send(readable).await["result"]["video"]["mime_type"], "video/mpeg");
+    std::fs::write(folder.path().join("empty"), "").unwrap();
+    std::fs::File::create(folder.path().join("huge"))
+        .unwrap()
+        .set_len(2_097_152_001)
+        .unwrap();
+    for (name, words) in [
+        ("none", "can't find real file path"),
+        ("", "file must be a regular file"),
+        ("empty", "file must be non-empty"),
+        ("huge", "file is too big"),
+    ] {
+        let refused = send(format!("file://{}/{name}", folder.path().display())).await;
+        assert_eq!(refused["description"], format!("Bad Request: {words}"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_bot_that_logged_out_is_answered_nothing_more() {
+    let (playground, client, _folder) = start().await;
+    assert_eq!(call(&playground, &client, "logOut", json!({})).await["result"], true);
+    for method in ["getMe", "getUpdates", "logOut"] {
+        let refused = call(&playground, &client, method, json!({})).await;
+        assert_eq!(
+            (&refused["error_code"], &refused["description"]),
+            (&400.into(), &"Logged out".into())
+        );
+    }
 }
 
 #[tokio::test]

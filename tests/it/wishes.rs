@@ -200,7 +200,7 @@ async fn only_those_who_are_let_in_are_served_and_admins_decide() {
         .unwrap();
     bot.until_says(2, "В очереди: №1").await;
     bot.playground.send_text(3, "/jobs");
-    bot.until_says(3, "of 2: 🎞 GIF, #1").await;
+    bot.until_says(3, "of 2: 🎞️ GIF, #1").await;
     bot.playground.send_text(3, "/stats");
     bot.until_says(3, "waiting: 1").await;
     bot.playground.send_text(3, "/drain off");

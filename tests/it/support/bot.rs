@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kadr::config::{Config, Settings};
 use kadr::job::{Job, JobId, Phase, Status};
-use kadr::playground::{Message, Options, Playground};
+use kadr::playground::{Message, Options, Playground, Server};
 use kadr::store::Store;
 use kadr::store::sqlite::SqliteStore;
 use kadr::telegram::{self, delivery::TelegramCourier};
@@ -50,7 +50,9 @@ impl Bot {
     /// In a folder that the settings speak of; `local` makes the playground a server of one's own.
     pub(crate) async fn start_in(folder: tempfile::TempDir, settings: Settings, local: bool) -> Self {
         let playground = playground_in(folder.path()).await;
-        playground.set_local(local);
+        if local {
+            playground.set_server(Server::Local);
+        }
         playground.add_user(2, "Борис", "ru");
         playground.add_user(3, "Chen", "en");
         let mut bot = Self {

@@ -243,6 +243,8 @@ async fn hand() -> Hand {
             limits,
             shared: None,
             access: kadr::telegram::access::Access::default(),
+            fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
+            send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         },
         store.clone(),
     )
@@ -288,6 +290,26 @@ fn parcel(file_id: Option<&str>) -> Parcel {
         wall_s: 1.0,
         warnings: vec![],
         file_id: file_id.map(str::to_owned),
+    }
+}
+
+/// A local server says the same of both.
+#[tokio::test]
+async fn a_file_that_is_unavailable_is_asked_for_again_and_then_it_is_gone() {
+    let hand = hand().await;
+    let into = hand.folder.path().join("source");
+    let gone = "Bad Request: wrong file_id or the file is temporarily unavailable";
+    hand.playground.plan("getfile", 4, Fault::Refuse(400, gone.to_owned()));
+    for attempt in 1..=4 {
+        let job = Job {
+            attempt,
+            ..hand.job.clone()
+        };
+        let error = hand.courier.fetch(&job, &into, &Meter::default()).await.unwrap_err();
+        match attempt {
+            1..=3 => assert!(matches!(error, CourierError::Transient { .. }), "{attempt}: {error}"),
+            _ => assert!(matches!(error, CourierError::Hopeless(Reason::SourceGone)), "{error}"),
+        }
     }
 }
 
