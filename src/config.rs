@@ -10,7 +10,11 @@ use serde::Deserialize;
 
 use crate::media::{Choice, Limits, Machine};
 use crate::store::QueueLimits;
-use crate::telegram::{self, local::Folder, local::Shared};
+use crate::telegram::{
+    self,
+    access::{Access, Place},
+    local::{Folder, Shared},
+};
 use crate::worker;
 
 /// The cloud Bot API.
@@ -42,6 +46,12 @@ pub struct Settings {
     /// Remove a source from that server's disk once kadr has it: true or false
     #[arg(long, env = "KADR_API_LOCAL_DELETE", value_name = "BOOL")]
     pub api_local_delete: Option<bool>,
+    /// People who may use the operators' commands: their ids, with commas between
+    #[arg(long, env = "KADR_ADMINS", value_name = "IDS")]
+    pub admins: Option<String>,
+    /// Who is served: ids of people, of chats, or CHAT|TOPIC, with commas between; everybody where it is not set
+    #[arg(long, env = "KADR_ALLOWED", value_name = "IDS")]
+    pub allowed: Option<String>,
     /// Database: sqlite:PATH
     #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
     pub database: Option<String>,
@@ -150,6 +160,8 @@ pub struct Config {
     pub api_url: String,
     /// What is shared with a server of one's own.
     pub shared: Option<Shared>,
+    /// Who is served.
+    pub access: Access,
     /// The largest file that is fetched, bytes.
     pub fetch_bytes_max: u64,
     /// The largest result that is sent, bytes.
@@ -198,6 +210,7 @@ impl Config {
         let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
         let work_dir = given.work_dir.clone().or(file.work_dir.clone());
         let work_dir = work_dir.unwrap_or_else(|| PathBuf::from("data/work"));
+        let access = access(&given, &file)?;
         let shared = shared(&given, &file, &api_url, &work_dir)?;
         let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
         let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
@@ -206,6 +219,7 @@ impl Config {
             token,
             api_url,
             shared,
+            access,
             fetch_bytes_max,
             send_bytes_max,
             database,
@@ -273,6 +287,7 @@ impl Config {
             api_url: self.api_url.clone(),
             limits: self.queue,
             shared: self.shared.clone(),
+            access: self.access.clone(),
             fetch_bytes_max: self.fetch_bytes_max,
             send_bytes_max: self.send_bytes_max,
         }
@@ -292,6 +307,7 @@ impl fmt::Display for Config {
             token: _,
             api_url,
             shared,
+            access,
             fetch_bytes_max,
             send_bytes_max,
             database,
@@ -302,6 +318,10 @@ impl fmt::Display for Config {
         } = self;
         writeln!(f, "token = \"(hidden)\"")?;
         writeln!(f, "api_url = {api_url:?}")?;
+        let admins: Vec<String> = access.admins.iter().map(|user| user.0.to_string()).collect();
+        writeln!(f, "admins = {:?}", admins.join(","))?;
+        let allowed: Vec<String> = access.allowed.iter().map(ToString::to_string).collect();
+        writeln!(f, "allowed = {:?}", allowed.join(","))?;
         if let Some(shared) = shared {
             writeln!(f, "api_local_root = {:?}", shared.files.here.display().to_string())?;
             writeln!(
@@ -365,6 +385,33 @@ fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
             format!("`{}`: {}", path.display(), error.message()),
             "`kadr serve --print-config` prints every key",
         )
+    })
+}
+
+fn access(given: &Settings, file: &Settings) -> Result<Access, ConfigError> {
+    let list = |text: &Option<String>, other: &Option<String>| -> Result<Vec<Place>, ConfigError> {
+        let text = text.clone().or_else(|| other.clone()).unwrap_or_default();
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(|item| {
+                item.parse().map_err(|what: String| {
+                    wrong(what, "a person learns their id from the bot when they are turned away")
+                })
+            })
+            .collect()
+    };
+    let admins = list(&given.admins, &file.admins)?;
+    let admins = admins.into_iter().map(|place| match place {
+        Place::Person(user) => Ok(user),
+        Place::Chat(_) | Place::Topic(..) => Err(wrong(
+            format!("admin `{place}` is no person"),
+            "KADR_ADMINS holds ids of people; KADR_ALLOWED may hold chats",
+        )),
+    });
+    Ok(Access {
+        admins: admins.collect::<Result<_, _>>()?,
+        allowed: list(&given.allowed, &file.allowed)?,
     })
 }
 

@@ -4,10 +4,11 @@
 //! where it resumes. Everything finer is progress, kept in memory. [`Status::on`] is the one transition function.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Preset, Refusal, Warning};
+use crate::media::{Preset, Recipe, Refusal, UnknownWord, Warning};
 
 /// A job's number, unique for ever in one store. Displayed as `j17`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,76 @@ pub struct Source {
     pub file_unique_id: String,
     /// As the platform announced it, bytes.
     pub size_bytes: Option<u64>,
+    /// What else it announced.
+    #[serde(default)]
+    pub announced: Announced,
+}
+
+/// What a platform says of a film before anybody looked into it; 0 where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Seconds.
+    pub duration_s: u32,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// Into what, and how it is handed over. One spelling for buttons and database: the recipe's, with `file` after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// What is made.
+    pub recipe: Recipe,
+    /// As a document, which no client touches or plays in the chat.
+    pub as_file: bool,
+}
+
+const AS_FILE: &str = "file";
+
+impl From<Preset> for Wish {
+    fn from(preset: Preset) -> Self {
+        Self {
+            recipe: preset.into(),
+            as_file: false,
+        }
+    }
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.recipe)?;
+        if self.as_file { write!(f, " {AS_FILE}") } else { Ok(()) }
+    }
+}
+
+impl FromStr for Wish {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut wish = Self::default();
+        for word in text.split_whitespace() {
+            if word == AS_FILE {
+                wish.as_file = true;
+            } else {
+                wish.recipe.read(word)?;
+            }
+        }
+        Ok(wish)
+    }
+}
+
+impl Serialize for Wish {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wish {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str> as Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// What someone wants done.
@@ -76,7 +147,7 @@ pub struct Request {
     /// Of what.
     pub source: Source,
     /// Into what.
-    pub preset: Preset,
+    pub wish: Wish,
 }
 
 /// Whether a job is over.
@@ -224,8 +295,20 @@ impl Reason {
 pub enum ParcelKind {
     /// A video that streams.
     Video,
+    /// A silent video that loops.
+    Animation,
+    /// A round video.
+    Note,
     /// A sound file.
     Audio,
+    /// A voice message.
+    Voice,
+    /// A sticker that moves.
+    Sticker,
+    /// A picture.
+    Photo,
+    /// A file.
+    Document,
 }
 
 /// A result ready for delivery: all that the message needs besides the bytes.

@@ -14,6 +14,8 @@ use crate::telegram::LOCAL_BYTES_MAX;
 
 /// The people of the playground.
 const USERS: [(i64, &str, &str); 3] = [(101, "Anna", "en"), (102, "Борис", "ru"), (103, "Chen", "en")];
+/// The group that they and the bot share.
+const GROUP: (i64, &str) = (-1001, "Film club");
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// A bot of another process must start first.
 const ANSWER_WAIT_APART: Duration = Duration::from_secs(120);
@@ -82,6 +84,7 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
     for (id, name, language) in USERS {
         playground.add_user(id, name, language);
     }
+    playground.add_group(GROUP.0, GROUP.1, &USERS.map(|(id, ..)| id));
     playground.set_server(match args.local {
         None => Server::Cloud,
         Some(By::Disk | By::Stream) => Server::Local,

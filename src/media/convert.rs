@@ -12,7 +12,7 @@ use super::error::{MediaError, Refusal};
 use super::ffi::{Device, Pass, log};
 use super::info::MediaInfo;
 use super::limits::Limits;
-use super::plan::{AIM, Plan, Rate, plan};
+use super::plan::{AIM, Plan, RATE_BPS_MAX, Rate, plan};
 use super::preset::{Container, VideoCodec};
 use super::probe::{open_file, probe};
 use super::recipe::Recipe;
@@ -204,9 +204,10 @@ impl Attempt<'_> {
             let (part, tally, verdict) = self.write(&way, Some(&file))?;
             let (size, rate_bps) = (verdict.size_bytes, way.rate_bps());
             tracing::info!(attempt, size, size_max, rate_bps, "measured");
-            let next_bps = next_rate(rate_bps, &tally, size, size_max);
+            let next_bps = next_rate(rate_bps, &tally, size, size_max).min(RATE_BPS_MAX);
             // More bits that do not make a larger file are spent on nothing.
-            let saturated = size < size_max && next_bps / 4 > tally_rate(&tally, &verdict);
+            let at_most = rate_bps >= RATE_BPS_MAX;
+            let saturated = size < size_max && (at_most || next_bps / 4 > tally_rate(&tally, &verdict));
             let enough = size <= size_max && (share(size, size_max) >= share_min || saturated);
             smallest = smallest.min(size);
             if size <= size_max && best.as_ref().is_none_or(|(.., best)| best.size_bytes < size) {

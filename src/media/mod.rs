@@ -46,7 +46,7 @@ pub use self::limits::Limits;
 pub use self::plan::{Plan, plan};
 pub use self::preset::Preset;
 pub use self::probe::probe;
-pub use self::recipe::Recipe;
+pub use self::recipe::{Recipe, UnknownWord};
 pub use self::report::{Report, Warning};
 pub use self::segment::Split;
 

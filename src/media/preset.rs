@@ -222,9 +222,6 @@ impl Contract {
 }
 
 impl Preset {
-    /// Those that a chat offers by a button, in this order.
-    pub const OFFERED: [Self; 3] = [Self::Play, Self::Small, Self::Audio];
-
     /// One of each, in the order in which they are explained; `fit` with the limit of the cloud Bot API.
     pub const EACH: [Self; 12] = [
         Self::Play,

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::entities;
 use super::files::{self, Stored, Upload};
 use super::html;
+use super::kinds::judged;
 use super::message::Message;
 use super::params::Params;
 use super::world::{Refusal, World, announced, bad};
@@ -19,14 +21,18 @@ const ALBUM_MAX: usize = 10;
 /// Text and entities by `parse_mode`, or by the entities given.
 pub(super) fn formatted(text: &str, parse_mode: &str, entities: Value) -> Result<(String, Vec<Value>), Refusal> {
     match parse_mode.to_lowercase().as_str() {
-        "html" => html::parse(text).map_err(|words| bad(&words)),
+        "html" => {
+            let (text, entities) = html::parse(text).map_err(|words| bad(&words))?;
+            let entities = entities::added(&text, entities);
+            Ok((text, entities))
+        }
         "" | "markdown" | "markdownv2" => {
             let given = if let Value::Array(given) = entities {
                 given
             } else {
                 Vec::new()
             };
-            Ok((text.to_owned(), given))
+            Ok((text.to_owned(), entities::added(text, given)))
         }
         _ => Err(bad("unsupported parse_mode")),
     }
@@ -93,12 +99,28 @@ pub(super) fn album(world: &mut World, params: &mut Params) -> Result<Vec<Messag
     let Value::Array(items) = params.object("media") else {
         return Err(bad("can't parse media JSON object"));
     };
+    let kind = |item: &Value| item["type"].as_str().unwrap_or_default().to_owned();
+    for item in &items {
+        let words = match kind(item).as_str() {
+            "video" | "photo" | "audio" | "document" => continue,
+            "animation" => "type \"animation\" can't be used in sendMediaGroup".to_owned(),
+            other => format!("type \"{other}\" is unsupported"),
+        };
+        return Err(bad(&format!("can't parse InputMedia: {words}")));
+    }
     match items.len() {
-        0 => return Err(bad("media must be non-empty")),
-        1..=ALBUM_MAX => {}
+        0 => return Err(bad("there are no messages to send")),
+        // The real server takes one, but its documentation says 2-10: a bot had better keep to that.
+        1 => return Err(bad("media must include 2-10 items")),
+        2..=ALBUM_MAX => {}
         _ => return Err(bad("too many messages to send as an album")),
     }
-    let kind = |item: &Value| item["type"].as_str().unwrap_or_default().to_owned();
+    for alone in ["document", "audio"] {
+        let of_it = items.iter().filter(|item| kind(item) == alone).count();
+        if of_it > 0 && of_it < items.len() {
+            return Err(bad(&format!("{alone} can't be mixed with other media types")));
+        }
+    }
     items
         .iter()
         .map(|item| from_media(world, params, &kind(item), item))
@@ -142,8 +164,9 @@ fn known(world: &World, reference: &str, kind: &str) -> Result<String, Refusal> 
         .files
         .get(reference)
         .ok_or_else(|| bad("wrong file identifier/HTTP URL specified"))?;
-    // A document stays one whatever the method; only photos are another sort of thing.
-    if (stored.kind == "photo") != (kind == "photo") {
+    // A document stays one whatever the method; only photos and stickers are another sort of thing.
+    let apart = |one: &str| (stored.kind == one) != (kind == one);
+    if apart("photo") || apart("sticker") {
         return Err(bad("type of file mismatch"));
     }
     Ok(reference.to_owned())
@@ -161,6 +184,7 @@ fn adopt(
     let Some(upload) = upload.filter(|upload| upload.size_bytes > 0) else {
         return Err(bad("file must be non-empty"));
     };
+    let kind = judged(kind, &upload)?;
     let number = |name: &str| media[name].as_u64().unwrap_or(0);
     let seen = announced(&upload.path, upload.name.as_deref(), kind);
     let mut stored = Stored {
@@ -173,7 +197,12 @@ fn adopt(
         (stored.width, stored.height) = (number("width").min(10_000), number("height").min(10_000));
         stored.duration = number("duration").min(86_400);
         if kind == "video_note" {
-            (stored.width, stored.height) = (number("length"), number("length"));
+            let length = if number("length") > 0 {
+                number("length")
+            } else {
+                seen.width
+            };
+            (stored.width, stored.height) = (length, length);
         }
     } else if upload.size_bytes > ANALYSED_BYTES_MAX && matches!(kind, "video" | "animation") {
         (stored.width, stored.height, stored.duration) = (320, 320, 0);

@@ -157,6 +157,7 @@ pub(super) fn mime_of(name: Option<&str>, kind: &str) -> String {
         (_, "flac") => "audio/flac",
         (_, "gif") => "image/gif",
         (_, "png") => "image/png",
+        (_, "webp") => "image/webp",
         (_, "pdf") => "application/pdf",
         (_, "txt") => "text/plain",
         (_, "zip") => "application/zip",

@@ -23,6 +23,8 @@ pub enum SendAs {
     Voice,
     /// As a photo.
     Photo,
+    /// As a sticker.
+    Sticker,
 }
 
 impl SendAs {
@@ -37,6 +39,7 @@ impl SendAs {
             Self::Audio => "audio",
             Self::Voice => "voice",
             Self::Photo => "photo",
+            Self::Sticker => "sticker",
         }
     }
 }
@@ -123,6 +126,8 @@ pub struct Message {
     pub buttons: Vec<Vec<(String, String)>>,
     /// The message that it answers.
     pub reply_to: Option<i64>,
+    /// Topic that it is in.
+    pub thread: Option<i64>,
     /// Who wrote it first, where it was forwarded.
     pub forwarded_from: Option<i64>,
     /// Album that it belongs to.

@@ -2,15 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::draft::{album, by_parameters, captioned, formatted, from_media, keyboard};
-use super::message::Message;
 use super::mode::{self, Server};
 use super::params::Params;
-use super::wire;
 use super::world::{BOT_ID, Refusal, World, bad};
+use super::{commands, edit, send, wire};
 
 const ANSWER_CHARS_MAX: usize = 200;
-const CREATOR: &str = "creator";
+const ACTIONS: [&str; 11] = [
+    "typing",
+    "upload_photo",
+    "record_video",
+    "upload_video",
+    "record_voice",
+    "upload_voice",
+    "upload_document",
+    "choose_sticker",
+    "find_location",
+    "record_video_note",
+    "upload_video_note",
+];
 
 pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Result<Value, Refusal> {
     if world.logged_out {
@@ -29,15 +39,10 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
             Ok(json!(true))
         }
         "setwebhook" => Err(bad("bad webhook: An HTTPS URL must be provided for webhook")),
-        "setmycommands" => {
-            world.commands = params.object("commands");
-            Ok(json!(true))
-        }
-        "getmycommands" => Ok(world.commands.clone()),
-        "deletemycommands" => {
-            world.commands = json!([]);
-            Ok(json!(true))
-        }
+        "setmycommands" => commands::set(world, params),
+        "getmycommands" => Ok(commands::get(world, params)),
+        "deletemycommands" => Ok(commands::delete(world, params)),
+        "setmydescription" | "setmyshortdescription" | "setmyname" | "setchatmenubutton" => Ok(json!(true)),
         "logout" => {
             world.logged_out = true;
             Ok(json!(true))
@@ -49,6 +54,7 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
             Ok(wire::full_chat(world, chat))
         }
         "getchatmember" => member(world, params),
+        "getchatadministrators" => administrators(world, params),
         "getfile" => get_file(world, &params.text("file_id")),
         "answercallbackquery" => {
             let text = params.text("text");
@@ -57,19 +63,41 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
             }
             world.answer_query(&params.text("callback_query_id"), &text, params.flag("show_alert"))
         }
-        "sendchataction" => world.act(chat_id(params)?, &params.text("action")),
-        "deletemessage" => {
-            let gone = world.delete(chat_id(params)?, params.number("message_id"));
-            gone.then_some(json!(true))
-                .ok_or_else(|| bad("message to delete not found"))
+        "sendchataction" => {
+            let action = params.text("action");
+            if !ACTIONS.contains(&action.as_str()) {
+                return Err(bad("wrong parameter action in request"));
+            }
+            let chat = chat_id(params)?;
+            send::thread(world, chat, params)?;
+            world.act(chat, &action)
         }
-        _ if method.starts_with("edit") => edit(world, method, params),
-        _ if method.starts_with("send") => send(world, method, params),
+        "deletemessage" => world.delete_as_bot(chat_id(params)?, params.number("message_id")),
+        _ if method.starts_with("edit") => {
+            in_time(world, params, 1)?;
+            edit::edit(world, method, params)
+        }
+        _ if method.starts_with("send") => {
+            let count = params.object("media").as_array().map_or(1, Vec::len);
+            in_time(world, params, count)?;
+            send::send(world, method, params)
+        }
         _ => Err(Refusal(404, "Not Found: method not found".to_owned(), None)),
     }
 }
 
-fn chat_id(params: &Params) -> Result<i64, Refusal> {
+/// Flood control, where it is on.
+fn in_time(world: &mut World, params: &Params, count: usize) -> Result<(), Refusal> {
+    let chat = chat_id(params)?;
+    let group = world.chats.get(&chat).is_some_and(|chat| chat.title.is_some());
+    let taken = world.rates.take(chat, group, count, std::time::Instant::now());
+    taken.map_err(|after_s| {
+        let words = format!("Too Many Requests: retry after {after_s}");
+        Refusal(429, words, Some(after_s))
+    })
+}
+
+pub(super) fn chat_id(params: &Params) -> Result<i64, Refusal> {
     match params.text("chat_id").as_str() {
         "" => Err(bad("chat_id is empty")),
         text => text.parse().map_err(|_| bad("chat not found")),
@@ -79,19 +107,25 @@ fn chat_id(params: &Params) -> Result<i64, Refusal> {
 fn member(world: &mut World, params: &Params) -> Result<Value, Refusal> {
     let user = params.number("user_id");
     let id = chat_id(params)?;
-    let chat = world.open_chat(id)?;
-    let place = chat.members.iter().position(|member| *member == user);
-    let status = match place {
-        _ if user == BOT_ID || user == id => "member",
-        Some(0) => CREATOR,
-        Some(_) => "member",
-        None => return Err(bad("member not found")),
-    };
-    let mut member = json!({ "status": status, "user": wire::user(world, user) });
-    if status == CREATOR {
-        member["is_anonymous"] = json!(false);
+    world.open_chat(id)?;
+    if user != BOT_ID && !world.users.contains_key(&user) {
+        return Err(bad("invalid user_id specified"));
     }
-    Ok(member)
+    Ok(wire::member(world, id, user))
+}
+
+fn administrators(world: &mut World, params: &Params) -> Result<Value, Refusal> {
+    let id = chat_id(params)?;
+    let chat = world.open_chat(id)?;
+    if chat.title.is_none() {
+        return Err(bad("there are no administrators in the private chat"));
+    }
+    let mut ids: Vec<i64> = chat.members.clone();
+    ids.push(BOT_ID);
+    let all = ids.into_iter().map(|user| wire::member(world, id, user));
+    let admins = all.filter(|member| matches!(member["status"].as_str(), Some("creator" | "administrator")));
+    // The real server leaves out other bots, not the one that asks.
+    Ok(Value::Array(admins.collect()))
 }
 
 fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
@@ -123,141 +157,4 @@ fn get_file(world: &World, file_id: &str) -> Result<Value, Refusal> {
         "file_size": stored.size,
         "file_path": path,
     }))
-}
-
-fn send(world: &mut World, method: &str, params: &mut Params) -> Result<Value, Refusal> {
-    let chat = chat_id(params)?;
-    world.open_chat(chat)?;
-    let reply_to = reply(world, chat, params)?;
-    let kind = match method {
-        "sendmessage" => {
-            let draft = Message {
-                reply_to,
-                ..text(params)?
-            };
-            return world.post(chat, draft);
-        }
-        "sendmediagroup" => {
-            let drafts = album(world, params)?;
-            let name = world.number().to_string();
-            let mut sent = Vec::new();
-            for draft in drafts {
-                let draft = Message {
-                    album: Some(name.clone()),
-                    reply_to,
-                    ..draft
-                };
-                sent.push(world.post(chat, draft)?);
-            }
-            return Ok(Value::Array(sent));
-        }
-        "sendvideo" => "video",
-        "sendanimation" => "animation",
-        "sendvideonote" => "video_note",
-        "sendaudio" => "audio",
-        "sendvoice" => "voice",
-        "senddocument" => "document",
-        "sendphoto" => "photo",
-        _ => return Err(Refusal(404, "Not Found: method not found".to_owned(), None)),
-    };
-    let media = by_parameters(params, kind);
-    let draft = from_media(world, params, kind, &media)?;
-    let draft = Message {
-        buttons: keyboard(params)?,
-        reply_to,
-        ..draft
-    };
-    world.post(chat, draft)
-}
-
-/// The message that a new one answers.
-fn reply(world: &World, chat: i64, params: &Params) -> Result<Option<i64>, Refusal> {
-    let parameters = params.object("reply_parameters");
-    let old = params.number("reply_to_message_id");
-    let id = parameters["message_id"].as_i64().unwrap_or(old);
-    let forgiving =
-        parameters["allow_sending_without_reply"] == json!(true) || params.flag("allow_sending_without_reply");
-    match (id, world.message(chat, id)) {
-        (0, _) => Ok(None),
-        (_, Some(_)) => Ok(Some(id)),
-        (_, None) if forgiving => Ok(None),
-        (_, None) => Err(bad("message to be replied not found")),
-    }
-}
-
-fn text(params: &Params) -> Result<Message, Refusal> {
-    let (text, entities) = formatted(
-        &params.text("text"),
-        &params.text("parse_mode"),
-        params.object("entities"),
-    )?;
-    match text.trim().chars().count() {
-        0 => Err(bad("message text is empty")),
-        1..=4096 => Ok(Message {
-            text,
-            entities,
-            buttons: keyboard(params)?,
-            ..Message::default()
-        }),
-        _ => Err(bad("message is too long")),
-    }
-}
-
-fn edit(world: &mut World, method: &str, params: &mut Params) -> Result<Value, Refusal> {
-    let chat = chat_id(params)?;
-    let id = params.number("message_id");
-    if id == 0 {
-        return Err(bad("message identifier is not specified"));
-    }
-    match method {
-        "editmessagetext" => {
-            let draft = text(params)?;
-            world.edit(chat, id, |message| match message.media {
-                None => Ok(draft),
-                Some(_) => Err(bad("there is no text in the message to edit")),
-            })
-        }
-        "editmessagecaption" => {
-            let (text, entities) = captioned(
-                &params.text("caption"),
-                &params.text("parse_mode"),
-                params.object("caption_entities"),
-            )?;
-            let buttons = keyboard(params)?;
-            world.edit(chat, id, |message| match message.media {
-                None => Err(bad("there is no caption in the message to edit")),
-                Some(_) => Ok(Message {
-                    text,
-                    entities,
-                    buttons,
-                    ..message.clone()
-                }),
-            })
-        }
-        "editmessagereplymarkup" => {
-            let buttons = keyboard(params)?;
-            world.edit(chat, id, |message| {
-                Ok(Message {
-                    buttons,
-                    ..message.clone()
-                })
-            })
-        }
-        "editmessagemedia" => {
-            // Looked at first, so that a refused edit leaves no file behind.
-            if world.message(chat, id).is_none() {
-                world.open_chat(chat)?;
-                return Err(bad("message to edit not found"));
-            }
-            let media = params.object("media");
-            let kind = media["type"].as_str().unwrap_or_default().to_owned();
-            if !matches!(kind.as_str(), "video" | "animation" | "audio" | "document" | "photo") {
-                return Err(bad("can't parse InputMedia: media type is unsupported"));
-            }
-            let draft = from_media(world, params, &kind, &media)?;
-            let buttons = keyboard(params)?;
-            world.edit(chat, id, |_| Ok(Message { buttons, ..draft }))
-        }
-        _ => Err(Refusal(404, "Not Found: method not found".to_owned(), None)),
-    }
 }

@@ -14,12 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
+use super::commands;
 use super::door::Cut;
 use super::fault::Fault;
 use super::files::{self, Digest, Upload};
 use super::message::{Message, SendAs};
 use super::server;
-use super::world::{BOT_ID, Shared, World, announced};
+use super::world::{BOT_ID, BOT_NAME, Shared, World, announced};
 
 /// The page polls: so long a poll waits for a change.
 const POLL_MS: u64 = 10_000;
@@ -46,11 +47,30 @@ fn from_own_page(headers: &HeaderMap) -> bool {
 }
 
 pub(super) async fn index() -> impl IntoResponse {
-    let policy = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:";
+    // Nothing from elsewhere; `blob:` is for files that a person is about to send.
+    let policy = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; frame-ancestors 'none'";
     (
         [(header::CONTENT_SECURITY_POLICY, policy)],
-        Html(include_str!("page.html")),
+        Html(include_str!("page/index.html")),
     )
+}
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// The page's parts.
+pub(super) async fn part(Path(name): Path<String>) -> Response {
+    let (kind, text) = match name.as_str() {
+        "main.js" => (SCRIPT, include_str!("page/main.js")),
+        "chat.js" => (SCRIPT, include_str!("page/chat.js")),
+        "compose.js" => (SCRIPT, include_str!("page/compose.js")),
+        "media.js" => (SCRIPT, include_str!("page/media.js")),
+        "words.js" => (SCRIPT, include_str!("page/words.js")),
+        "style.css" => (STYLE, include_str!("page/style.css")),
+        "media.css" => (STYLE, include_str!("page/media.css")),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 #[derive(Deserialize)]
@@ -78,21 +98,27 @@ fn snapshot(world: &World) -> Value {
     let users: Vec<Value> = world
         .users
         .iter()
-        .map(|(id, user)| json!({ "id": id, "name": user.name, "language": user.language_code }))
+        .map(|(id, user)| {
+            let commands = |group| commands::shown(world, &user.language_code, group);
+            json!({
+                "id": id, "name": user.name, "language": user.language_code, "blocked": user.blocked,
+                "commands": { "private": commands(false), "group": commands(true) },
+            })
+        })
         .collect();
     let chats: Vec<Value> = world
         .chats
         .iter()
         .map(|(id, chat)| {
             json!({
-                "id": id, "title": chat.title, "members": chat.members, "messages": chat.messages,
-                "action": world.action(*id),
+                "id": id, "title": chat.title, "members": chat.members, "topics": chat.topics,
+                "messages": chat.messages, "action": world.action(*id),
             })
         })
         .collect();
     json!({
-        "version": world.version, "bot": BOT_ID, "users": users, "chats": chats, "toasts": world.toasts,
-        "pressed": world.pressed(), "commands": world.commands,
+        "version": world.version, "bot": BOT_ID, "bot_name": BOT_NAME, "users": users, "chats": chats,
+        "toasts": world.toasts, "pressed": world.pressed(),
     })
 }
 
@@ -114,6 +140,22 @@ pub(super) enum Act {
         title: String,
         members: Vec<i64>,
     },
+    AddTopic {
+        chat: i64,
+        id: i64,
+        title: String,
+    },
+    Promote {
+        chat: i64,
+        user: Option<i64>,
+    },
+    Kick {
+        chat: i64,
+        kicked: bool,
+    },
+    Rates {
+        on: bool,
+    },
     Language {
         user: i64,
         language: String,
@@ -127,6 +169,7 @@ pub(super) enum Act {
         chat: Option<i64>,
         text: String,
         reply_to: Option<i64>,
+        thread: Option<i64>,
     },
     Press {
         user: i64,
@@ -165,6 +208,14 @@ fn perform(world: &mut World, act: Act) -> Option<Value> {
     match act {
         Act::AddUser { id, name, language } => world.add_user(id, &name, &language),
         Act::AddGroup { id, title, members } => world.add_group(id, &title, &members),
+        Act::AddTopic { chat, id, title } => {
+            world.chats.get_mut(&chat)?.topics.insert(id, title);
+        }
+        Act::Promote { chat, user } => {
+            world.chats.get_mut(&chat)?.admins.insert(user.unwrap_or(BOT_ID));
+        }
+        Act::Kick { chat, kicked } => world.chats.get_mut(&chat)?.kicked = kicked,
+        Act::Rates { on } => world.rates.on = on,
         Act::Language { user, language } => world.users.get_mut(&user)?.language_code = language,
         Act::Block { user, blocked } => world.users.get_mut(&user)?.blocked = blocked,
         Act::Text {
@@ -172,11 +223,13 @@ fn perform(world: &mut World, act: Act) -> Option<Value> {
             chat,
             text,
             reply_to,
+            thread,
         } => {
             let draft = Message {
                 from: user,
                 text,
                 reply_to,
+                thread,
                 ..Message::default()
             };
             return world.say(chat.unwrap_or(user), draft).map(Value::from);
@@ -224,9 +277,10 @@ pub(super) struct Sent {
     #[serde(default)]
     caption: String,
     reply_to: Option<i64>,
+    thread: Option<i64>,
 }
 
-/// A file from the page, streamed to disk.
+/// Files from the page, streamed to disk; several become an album. A part's name says how its file is sent.
 pub(super) async fn file(
     State(shared): State<Arc<Shared>>,
     Query(sent): Query<Sent>,
@@ -234,9 +288,11 @@ pub(super) async fn file(
 ) -> Result<Json<Value>, StatusCode> {
     let disk = |_| StatusCode::INSUFFICIENT_STORAGE;
     let folder = shared.read(|world| world.data_dir.clone());
-    let mut ids = Vec::new();
+    let mut uploads = Vec::new();
     while let Some(mut field) = form.next_field().await.map_err(|_| StatusCode::BAD_REQUEST)? {
         let name = field.file_name().map(str::to_owned);
+        let part = Value::from(field.name().unwrap_or_default());
+        let send_as = serde_json::from_value(part).unwrap_or(sent.send_as);
         let (file, path) = files::create(&folder).map_err(disk)?;
         let mut file = tokio::fs::File::from_std(file);
         let (mut size_bytes, mut digest) = (0, Digest::default());
@@ -255,38 +311,48 @@ pub(super) async fn file(
             size_bytes,
             digest: digest.finish(),
         };
-        let draft = Message {
-            from: sent.user,
-            text: sent.caption.clone(),
-            reply_to: sent.reply_to,
-            ..Message::default()
-        };
-        let said = shared.change(|world| send(world, sent.chat.unwrap_or(sent.user), upload, sent.send_as, draft));
-        ids.push(said.map_err(disk)?.ok_or(StatusCode::NOT_FOUND)?);
+        uploads.push((upload, send_as));
     }
+    let draft = Message {
+        from: sent.user,
+        text: sent.caption,
+        reply_to: sent.reply_to,
+        thread: sent.thread,
+        ..Message::default()
+    };
+    let said = shared.change(|world| send(world, sent.chat.unwrap_or(sent.user), uploads, &draft));
+    let ids = said.map_err(disk)?.ok_or(StatusCode::NOT_FOUND)?;
     Ok(Json(json!({ "ok": true, "result": ids })))
 }
 
-/// A person's file takes its place in a chat. `None` where there is no such chat or person.
+/// A person's files take their place in a chat, several as an album with the words under the first. `None` where there is
+/// no such chat or person.
 pub(super) fn send(
     world: &mut World,
     chat: i64,
-    upload: Upload,
-    send_as: SendAs,
-    draft: Message,
-) -> std::io::Result<Option<i64>> {
-    let stored = announced(&upload.path, upload.name.as_deref(), send_as.kind());
-    let file_id = world.adopt(upload, stored)?;
-    let Some(shown) = world.showing(&file_id) else {
-        return Ok(None);
-    };
-    let draft = Message {
-        from: draft.from,
-        text: draft.text,
-        reply_to: draft.reply_to,
-        ..shown
-    };
-    Ok(world.say(chat, draft))
+    uploads: Vec<(Upload, SendAs)>,
+    words: &Message,
+) -> std::io::Result<Option<Vec<i64>>> {
+    let mut drafts = Vec::new();
+    for (upload, send_as) in uploads {
+        let stored = announced(&upload.path, upload.name.as_deref(), send_as.kind());
+        let file_id = world.adopt(upload, stored)?;
+        let Some(shown) = world.showing(&file_id) else {
+            return Ok(None);
+        };
+        drafts.push(Message {
+            from: words.from,
+            text: if drafts.is_empty() {
+                words.text.clone()
+            } else {
+                String::new()
+            },
+            reply_to: words.reply_to,
+            thread: words.thread,
+            ..shown
+        });
+    }
+    Ok(world.say_album(chat, drafts))
 }
 
 /// A file for the page. Only sound and pictures are shown; all else is a download, whatever its name says.
@@ -300,7 +366,7 @@ pub(super) async fn media(
         .read(|world| world.files.get(&file_id).cloned())
         .ok_or(StatusCode::NOT_FOUND)?;
     let mut response = server::serve(&stored, &headers, None, &cut).await?;
-    let shown = ["video/", "audio/", "image/jpeg", "image/png", "image/gif"];
+    let shown = ["video/", "audio/", "image/jpeg", "image/png", "image/gif", "image/webp"];
     let mime = if shown.iter().any(|kind| stored.mime.starts_with(kind)) {
         stored.mime.as_str()
     } else {

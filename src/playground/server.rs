@@ -122,7 +122,13 @@ fn refusal(Refusal(code, description, retry_after): &Refusal) -> Response {
         body["parameters"] = json!({ "retry_after": after_s });
     }
     let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::BAD_REQUEST);
-    (status, axum::Json(body)).into_response()
+    let mut response = (status, axum::Json(body)).into_response();
+    if let Some(after_s) = retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, header::HeaderValue::from(*after_s));
+    }
+    response
 }
 
 /// Long polling: an offset confirms all before it; a second poller turns the first away.

@@ -38,7 +38,13 @@ pub(super) fn user(world: &World, id: i64) -> Value {
 
 pub(super) fn chat(world: &World, id: i64) -> Value {
     match world.chats.get(&id).and_then(|chat| chat.title.as_ref()) {
-        Some(title) => json!({ "id": id, "type": "supergroup", "title": title }),
+        Some(title) => {
+            let mut group = json!({ "id": id, "type": "supergroup", "title": title });
+            if world.chats.get(&id).is_some_and(|chat| !chat.topics.is_empty()) {
+                group["is_forum"] = json!(true);
+            }
+            group
+        }
         None => json!({
             "id": id,
             "type": "private",
@@ -58,14 +64,63 @@ pub(super) fn full_chat(world: &World, id: i64) -> Value {
     full
 }
 
+/// What somebody is in a chat. The first member owns a group.
+pub(super) fn member(world: &World, chat_id: i64, id: i64) -> Value {
+    let chat = world.chats.get(&chat_id);
+    let place = chat.and_then(|chat| chat.members.iter().position(|member| *member == id));
+    let admin = chat.is_some_and(|chat| chat.admins.contains(&id));
+    let status = match place {
+        Some(0) => "creator",
+        _ if admin => "administrator",
+        None if id != BOT_ID && id != chat_id => "left",
+        _ => "member",
+    };
+    let mut member = json!({ "status": status, "user": user(world, id) });
+    if matches!(status, "creator" | "administrator") {
+        member["is_anonymous"] = json!(false);
+    }
+    if status == "administrator" {
+        for (right, has) in [
+            ("can_be_edited", false),
+            ("can_manage_chat", true),
+            ("can_delete_messages", true),
+            ("can_manage_video_chats", true),
+            ("can_restrict_members", true),
+            ("can_promote_members", false),
+            ("can_change_info", true),
+            ("can_invite_users", true),
+            ("can_post_stories", false),
+            ("can_edit_stories", false),
+            ("can_delete_stories", false),
+            ("can_pin_messages", true),
+            ("can_manage_topics", true),
+        ] {
+            member[right] = json!(has);
+        }
+    }
+    member
+}
+
 /// A message with the one that it answers.
 pub(super) fn message(world: &World, chat_id: i64, message: &Message) -> Value {
     let mut json = alone(world, chat_id, message);
     let answered = message.reply_to.and_then(|id| world.message(chat_id, id));
     if let Some(answered) = answered {
         json["reply_to_message"] = alone(world, chat_id, answered);
+    } else if let Some(root) = message.thread.and_then(|thread| topic_root(world, chat_id, thread)) {
+        json["reply_to_message"] = root;
     }
     json
+}
+
+/// In a forum a message that answers nothing answers the one that opened its topic.
+fn topic_root(world: &World, chat_id: i64, thread: i64) -> Option<Value> {
+    let room = world.chats.get(&chat_id)?;
+    Some(json!({
+        "message_id": thread, "message_thread_id": thread, "is_topic_message": true, "date": 1,
+        "chat": chat(world, chat_id), "from": user(world, *room.members.first()?),
+        "forum_topic_created": { "name": room.topics.get(&thread)?, "icon_color": 0x6F_B9_F0 },
+    }))
 }
 
 fn alone(world: &World, chat_id: i64, message: &Message) -> Value {
@@ -97,6 +152,10 @@ fn alone(world: &World, chat_id: i64, message: &Message) -> Value {
     }
     if let Some(origin) = message.forwarded_from {
         json["forward_origin"] = json!({ "type": "user", "date": message.date_s, "sender_user": user(world, origin) });
+    }
+    if let Some(thread) = message.thread {
+        json["message_thread_id"] = json!(thread);
+        json["is_topic_message"] = json!(true);
     }
     if let Some(album) = &message.album {
         json["media_group_id"] = json!(album);
@@ -134,20 +193,30 @@ fn media(world: &World, kind: &str, message: &Message) -> Value {
         media["height"] = json!(message.height);
         return json!([media]);
     }
-    if matches!(kind, "video" | "animation") {
+    if kind == "sticker" {
+        let film = message.mime.as_deref() == Some("video/webm");
+        for (name, value) in [
+            ("type", json!("regular")),
+            ("is_video", json!(film)),
+            ("is_animated", json!(false)),
+        ] {
+            media[name] = value;
+        }
+    }
+    if matches!(kind, "video" | "animation" | "sticker") {
         media["width"] = json!(message.width);
         media["height"] = json!(message.height);
     }
     if kind == "video_note" {
         media["length"] = json!(message.width.max(1));
     }
-    if kind != "document" {
+    if !matches!(kind, "document" | "sticker") {
         media["duration"] = json!(message.duration);
     }
-    if kind != "video_note" {
+    if !matches!(kind, "video_note" | "sticker") {
         media["mime_type"] = json!(message.mime);
     }
-    if let (Some(name), false) = (&message.name, matches!(kind, "video_note" | "voice")) {
+    if let (Some(name), false) = (&message.name, matches!(kind, "video_note" | "voice" | "sticker")) {
         media["file_name"] = json!(name);
     }
     if let Some(thumbnail) = message

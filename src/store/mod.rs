@@ -60,7 +60,7 @@ pub enum Enqueued {
         /// The job.
         job: Job,
     },
-    /// The same user has the same file and preset on its way in this chat: the job as it stands.
+    /// The same user has the same file and wish on its way in this chat: the job as it stands.
     Duplicate {
         /// The job.
         job: Job,
@@ -114,7 +114,7 @@ pub struct Claim {
 /// How a run ended, terminally.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Delivered; the file id is remembered for (file_unique_id, preset, engine).
+    /// Delivered; the file id is remembered for (file_unique_id, wish, engine).
     Succeeded {
         /// Sends the result again without bytes.
         file_id: Option<String>,
@@ -246,6 +246,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn record_send_intent(&self, job: JobId) -> impl Future<Output = Result<bool>> + Send;
     /// A job by number.
     fn job(&self, job: JobId) -> impl Future<Output = Result<Option<Job>>> + Send;
+    /// The newest job of a person in a chat.
+    fn last_job(&self, chat: ChatId, user: UserId) -> impl Future<Output = Result<Option<Job>>> + Send;
     /// Jobs that are not over, running first, then in the order of claiming; of one user, or all.
     fn queue(&self, user: Option<UserId>) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
     /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.

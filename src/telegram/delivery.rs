@@ -20,6 +20,7 @@ use super::pace::{HANDLER_GRACE, Pace};
 use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
 use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
+use crate::media::Preset;
 use crate::store::Store;
 
 const CALL_S: u64 = 10;
@@ -93,6 +94,11 @@ impl<S: Store> TelegramCourier<S> {
         let lang = job.request.origin.lang;
         let (last, keyboard) = match notice {
             Notice::Failed { reason } if reason.may_retry() => (true, Some(keyboard::retry(lang, job.id))),
+            Notice::Failed {
+                reason: Reason::TooLargeToSend { limit_bytes, .. },
+            } if !matches!(job.request.wish.recipe.preset, Preset::Fit { .. }) => {
+                (true, Some(keyboard::fit(lang, job.id, *limit_bytes)))
+            }
             Notice::Failed { .. } | Notice::Canceled => (true, None),
             // Nobody would tell it later: the process is about to end.
             Notice::Paused => (true, Some(keyboard::cancel(lang, job.id))),
@@ -179,7 +185,7 @@ impl<S: Store> TelegramCourier<S> {
         let mut media = media_fields(job, parcel);
         media["type"] = json!(kind_name(parcel.kind));
         let address = self.address(files);
-        let parts = parts_of(files, address.is_none(), parcel.kind, meter);
+        let parts = parts_of(files, address.is_none(), meter);
         let name = parcel.file_id.clone().or(address);
         media["media"] = json!(name.unwrap_or_else(|| "attach://media".to_owned()));
         if parts.iter().any(|part| part.name == "thumbnail") {
@@ -189,6 +195,7 @@ impl<S: Store> TelegramCourier<S> {
             ("chat_id", job.request.origin.chat.0.to_string()),
             ("message_id", message.0.to_string()),
             ("media", media.to_string()),
+            ("reply_markup", redo(job)),
         ];
         let answer_within = pass_on(parcel.out_bytes);
         self.api.upload("editMessageMedia", fields, &parts, answer_within).await
@@ -235,10 +242,7 @@ impl<S: Store> TelegramCourier<S> {
         loop {
             meter.reset();
             let error = match self.send(job, parcel, files, meter).await {
-                Ok(sent) => {
-                    self.remember(job, &sent).await;
-                    return Ok(sent);
-                }
+                Ok(sent) => return Ok(sent),
                 Err(error) => error,
             };
             if self.streams_instead(&error, files) {
@@ -254,6 +258,101 @@ impl<S: Store> TelegramCourier<S> {
         }
     }
 
+    /// The message that is sent is the job's own from then on.
+    async fn send_instead(
+        &self,
+        job: &Job,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Value, CallFailed> {
+        let sent = self.send_anew(job, parcel, files, meter).await?;
+        self.remember(job, &sent).await;
+        Ok(sent)
+    }
+
+    /// The status message becomes the result; where there is none, the result is sent.
+    async fn deliver_in_place(
+        &self,
+        job: &Job,
+        status: Option<MessageId>,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Receipt, CourierError> {
+        let sent = match status {
+            Some(message) => match self.edit_into_result(job, message, parcel, files, meter).await {
+                Ok(message) => Ok(message),
+                // A repeated edit: the first one arrived, only its answer was lost.
+                Err(error) if error.is_not_modified() => Ok(Value::Null),
+                Err(error) if error.is_message_gone() => self.send_instead(job, parcel, files, meter).await,
+                Err(error) => Err(error.into()),
+            },
+            None => self.send_instead(job, parcel, files, meter).await,
+        };
+        let message = sent.map_err(|failed| self.explain(failed, parcel))?;
+        self.pace().forget(job.id);
+        Ok(Receipt {
+            file_id: file_id_of(&message)
+                .or_else(|| parcel.file_id.clone())
+                .unwrap_or_default(),
+        })
+    }
+
+    /// What no message of words can become is sent beside the status message, which then says what was done.
+    async fn deliver_beside(
+        &self,
+        job: &Job,
+        status: Option<MessageId>,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Receipt, CourierError> {
+        let sent = match self.send_anew(job, parcel, files, meter).await {
+            Ok(sent) => sent,
+            // Their receiver wants neither voice messages nor round videos.
+            Err(CallFailed::Call(error)) if error.is_voice_forbidden() => {
+                let kind = match parcel.kind {
+                    ParcelKind::Note => ParcelKind::Video,
+                    _ => ParcelKind::Document,
+                };
+                let plain = Parcel { kind, ..parcel.clone() };
+                return self.deliver_in_place(job, status, &plain, files, meter).await;
+            }
+            Err(failed) => return Err(self.explain(failed, parcel)),
+        };
+        self.pace().forget(job.id);
+        if let Some(message) = status {
+            let lang = job.request.origin.lang;
+            let words = text::caption(lang, parcel);
+            let mut body = message_body(job.request.origin.chat.0, &words, Some(keyboard::redo(lang, job.id)));
+            body["message_id"] = json!(message.0);
+            if let Err(error) = self.api.call_patiently("editMessageText", &body).await
+                && !error.is_not_modified()
+            {
+                tracing::warn!(?error, "the status message still says that it is being sent");
+            }
+        }
+        Ok(Receipt {
+            file_id: file_id_of(&sent).or_else(|| parcel.file_id.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn explain(&self, failed: CallFailed, parcel: &Parcel) -> CourierError {
+        match failed {
+            CallFailed::Known(error) => error,
+            CallFailed::Call(error) => match classify(error) {
+                CourierError::Hopeless(Reason::TooLargeToSend { .. }) => {
+                    CourierError::Hopeless(Reason::TooLargeToSend {
+                        size_bytes: parcel.out_bytes,
+                        limit_bytes: self.send_bytes_max,
+                    })
+                }
+                error => error,
+            },
+        }
+    }
+
     async fn send(
         &self,
         job: &Job,
@@ -265,16 +364,25 @@ impl<S: Store> TelegramCourier<S> {
         let mut fields: Vec<(&'static str, String)> = vec![
             ("chat_id", job.request.origin.chat.0.to_string()),
             ("reply_parameters", reply_to(job.request.origin.message).to_string()),
+            ("reply_markup", redo(job)),
         ];
         if let Value::Object(values) = media_fields(job, parcel) {
-            for key in ["caption", "width", "height", "duration", "supports_streaming"] {
+            for key in [
+                "caption",
+                "width",
+                "height",
+                "length",
+                "duration",
+                "supports_streaming",
+                "disable_content_type_detection",
+            ] {
                 if let Some(value) = values.get(key) {
                     fields.push((key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
                 }
             }
         }
         let address = self.address(files);
-        let mut parts = parts_of(files, address.is_none(), parcel.kind, meter);
+        let mut parts = parts_of(files, address.is_none(), meter);
         match parcel.file_id.clone().or(address) {
             Some(file) => fields.push((name, file)),
             None => {
@@ -283,12 +391,10 @@ impl<S: Store> TelegramCourier<S> {
                 }
             }
         }
-        let method = match parcel.kind {
-            ParcelKind::Video => "sendVideo",
-            ParcelKind::Audio => "sendAudio",
-        };
         let answer_within = pass_on(parcel.out_bytes);
-        self.api.upload(method, fields, &parts, answer_within).await
+        self.api
+            .upload(method(parcel.kind), fields, &parts, answer_within)
+            .await
     }
 }
 
@@ -356,73 +462,107 @@ impl<S: Store> Courier for TelegramCourier<S> {
         if files.is_some() && parcel.out_bytes > self.send_bytes_max {
             return Err(too_large);
         }
-        let sent = match self.awaited_status_message(job).await {
-            Some(message) => match self.edit_into_result(job, message, parcel, files, meter).await {
-                Ok(message) => Ok(message),
-                // A repeated edit: the first one arrived, only its answer was lost.
-                Err(error) if error.is_not_modified() => Ok(Value::Null),
-                Err(error) if error.is_message_gone() => self.send_anew(job, parcel, files, meter).await,
-                Err(error) => Err(error.into()),
-            },
-            None => self.send_anew(job, parcel, files, meter).await,
-        };
-        let message = match sent {
-            Ok(message) => message,
-            Err(CallFailed::Known(error)) => return Err(error),
-            Err(CallFailed::Call(error)) => {
-                return Err(match classify(error) {
-                    CourierError::Hopeless(Reason::TooLargeToSend { .. }) => too_large,
-                    error => error,
-                });
-            }
-        };
-        self.pace().forget(job.id);
-        Ok(Receipt {
-            file_id: file_id_of(&message)
-                .or_else(|| parcel.file_id.clone())
-                .unwrap_or_default(),
-        })
+        let status = self.awaited_status_message(job).await;
+        if is_edited_into(parcel.kind) {
+            self.deliver_in_place(job, status, parcel, files, meter).await
+        } else {
+            self.deliver_beside(job, status, parcel, files, meter).await
+        }
     }
 }
 
 /// The platform files a soundless video as an animation, and a sound file without tags as a document.
 fn file_id_of(message: &Value) -> Option<String> {
-    ["video", "animation", "audio", "document"]
-        .iter()
-        .find_map(|kind| message[kind]["file_id"].as_str())
-        .map(str::to_owned)
+    let kinds = [
+        "video",
+        "animation",
+        "audio",
+        "document",
+        "video_note",
+        "voice",
+        "sticker",
+    ];
+    let of_kind = kinds.iter().find_map(|kind| message[kind]["file_id"].as_str());
+    // Of a photo there are several sizes, the largest last.
+    let of_photo = || message["photo"].as_array()?.last()?["file_id"].as_str();
+    of_kind.or_else(of_photo).map(str::to_owned)
 }
 
+/// The keyboard under a result: something else of the same source.
+fn redo(job: &Job) -> String {
+    json!(keyboard::redo(job.request.origin.lang, job.id)).to_string()
+}
+
+/// The parameter that holds the file, and the type of media in an edit.
 fn kind_name(kind: ParcelKind) -> &'static str {
     match kind {
         ParcelKind::Video => "video",
+        ParcelKind::Animation => "animation",
+        ParcelKind::Note => "video_note",
         ParcelKind::Audio => "audio",
+        ParcelKind::Voice => "voice",
+        ParcelKind::Sticker => "sticker",
+        ParcelKind::Photo => "photo",
+        ParcelKind::Document => "document",
     }
+}
+
+fn method(kind: ParcelKind) -> &'static str {
+    match kind {
+        ParcelKind::Video => "sendVideo",
+        ParcelKind::Animation => "sendAnimation",
+        ParcelKind::Note => "sendVideoNote",
+        ParcelKind::Audio => "sendAudio",
+        ParcelKind::Voice => "sendVoice",
+        ParcelKind::Sticker => "sendSticker",
+        ParcelKind::Photo => "sendPhoto",
+        ParcelKind::Document => "sendDocument",
+    }
+}
+
+/// Whether a message of words can become it.
+fn is_edited_into(kind: ParcelKind) -> bool {
+    !matches!(kind, ParcelKind::Note | ParcelKind::Voice | ParcelKind::Sticker)
 }
 
 /// What every client must be told: servers do not look into files above about 10 MB.
 #[expect(clippy::cast_possible_truncation, reason = "at most four hours")]
 fn media_fields(job: &Job, parcel: &Parcel) -> Value {
-    let mut fields = json!({
-        "caption": text::caption(job.request.origin.lang, parcel),
-        "duration": parcel.duration_s.round() as i64,
-    });
+    let mut fields = json!({});
+    if is_edited_into(parcel.kind) {
+        fields["caption"] = json!(text::caption(job.request.origin.lang, parcel));
+    }
+    match parcel.kind {
+        ParcelKind::Photo | ParcelKind::Sticker => return fields,
+        ParcelKind::Document => {
+            fields["disable_content_type_detection"] = json!(true);
+            return fields;
+        }
+        ParcelKind::Video | ParcelKind::Animation => {
+            fields["width"] = json!(parcel.width);
+            fields["height"] = json!(parcel.height);
+        }
+        ParcelKind::Note => fields["length"] = json!(parcel.width),
+        ParcelKind::Audio | ParcelKind::Voice => {}
+    }
+    fields["duration"] = json!(parcel.duration_s.round() as i64);
     if parcel.kind == ParcelKind::Video {
-        fields["width"] = json!(parcel.width);
-        fields["height"] = json!(parcel.height);
         fields["supports_streaming"] = json!(true);
     }
     fields
 }
 
 /// What is streamed: the thumbnail, and the media itself where it has no other way.
-fn parts_of<'a>(files: Option<Files<'a>>, with_media: bool, kind: ParcelKind, meter: &Meter) -> Vec<Part<'a>> {
+fn parts_of<'a>(files: Option<Files<'a>>, with_media: bool, meter: &Meter) -> Vec<Part<'a>> {
     let Some(Files { media, thumbnail }) = files else {
         return Vec::new();
     };
-    let file_name = match kind {
-        ParcelKind::Video => "video.mp4",
-        ParcelKind::Audio => "audio.m4a",
+    let file_name = match media.extension().and_then(|extension| extension.to_str()) {
+        Some("m4a") => "audio.m4a",
+        Some("ogg") => "voice.ogg",
+        Some("webm") => "sticker.webm",
+        Some("jpg") => "sheet.jpg",
+        _ => "video.mp4",
     };
     let mut parts = Vec::new();
     if with_media {

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use teloxide::types::InlineKeyboardMarkup;
 
+use super::access::{Access, Verdict};
 use super::api::Api;
 use super::errors::{CallError, classify};
-use super::intake::{Command, Intake, Press, Sender};
+use super::intake::{Command, Intake, Sender};
 use super::keyboard::{self, message_body, reply_to};
 use super::text;
+use super::wish::Reading;
 use crate::courier::{CourierError, Notice};
-use crate::job::{Job, JobId, Lang, MessageId, Origin, Reason, Request, Source, Status};
-use crate::media::{ENGINE_VERSION, Preset};
+use crate::job::{Job, JobId, Lang, MessageId, Origin, Reason, Request, Source, Status, Wish};
+use crate::media::ENGINE_VERSION;
 use crate::store::{CancelAnswer, Enqueued, QueueLimits, Store, StoreError};
 
 /// Cards of one person that may wait for a choice.
@@ -27,9 +29,9 @@ pub(super) enum Dialogue {
     /// Nothing is open.
     #[default]
     Idle,
-    /// A preset was chosen, the file is to come.
+    /// It was chosen what to make, the file is to come.
     WaitingForVideo {
-        preset: Preset,
+        wish: Wish,
         /// Files that came before and still wait for a choice.
         #[serde(default)]
         cards: Vec<Card>,
@@ -68,7 +70,7 @@ pub(super) struct Card {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// What to do without asking; `None` asks.
-    pub(super) default: Option<Preset>,
+    pub(super) default: Option<Wish>,
     /// `None` follows Telegram.
     pub(super) language: Option<Lang>,
 }
@@ -109,6 +111,8 @@ pub(super) struct Desk<S> {
     pub(super) me: String,
     pub(super) limits: QueueLimits,
     pub(super) fetch_bytes_max: u64,
+    pub(super) send_bytes_max: u64,
+    pub(super) access: Access,
 }
 
 /// One conversation while one update is handled.
@@ -131,6 +135,8 @@ impl<S: Store> Desk<S> {
         let lang = settings
             .language
             .unwrap_or_else(|| text::lang_of(sender.language_code.as_deref()));
+        let standing = self.store.standing(sender.user).await?;
+        let verdict = self.access.decide(&sender, standing);
         let talk = Talk {
             desk: self,
             sender,
@@ -138,8 +144,12 @@ impl<S: Store> Desk<S> {
             lang,
             update_id,
         };
+        if verdict != Verdict::Served {
+            return talk.turn_away(verdict, intake).await;
+        }
         match intake {
-            Intake::File(source) => talk.file(source).await,
+            Intake::File(source, said) => talk.file(source, said).await,
+            Intake::Overheard(source) => talk.overheard(source).await,
             Intake::TooLarge { size_bytes } => {
                 let reason = Reason::TooLargeToFetch {
                     size_bytes,
@@ -219,12 +229,9 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn start(&self) -> Handled {
-        self.say(
-            &text::say(self.lang, "start"),
-            Some(keyboard::presets(self.lang, Press::Next)),
-        )
-        .await
-        .map(drop)
+        self.say(&text::say(self.lang, "start"), Some(keyboard::next(self.lang)))
+            .await
+            .map(drop)
     }
 
     async fn command(&self, command: Command) -> Handled {
@@ -236,7 +243,18 @@ impl<S: Store> Talk<'_, S> {
                     .await
                     .map(drop)
             }
-            Command::Cancel => self.cancel_all().await,
+            Command::Cancel(None) => self.cancel_all().await,
+            Command::Cancel(Some(job)) => self.cancel_one(job).await,
+            Command::Convert => self.say(&text::say(self.lang, "convert-what"), None).await.map(drop),
+            Command::Auto(wish) => self.auto(wish).await,
+            Command::Again => self.again().await,
+            Command::ForgetMe => self.forget_me().await,
+            Command::Stats
+            | Command::Jobs
+            | Command::Ban(_)
+            | Command::Allow(_)
+            | Command::Drain(_)
+            | Command::Quarantine { .. } => self.administer(command).await,
             Command::Queue => self.queue().await,
             Command::Settings => self
                 .say(&self.settings_words(), Some(keyboard::settings(self.lang)))
@@ -245,16 +263,21 @@ impl<S: Store> Talk<'_, S> {
         }
     }
 
-    /// A file: the preset chosen before, the default of the person's settings, or a question.
-    async fn file(&self, source: Source) -> Handled {
+    /// A file: what was said with it, what was chosen before, the default of the person's settings, or a question.
+    async fn file(&self, source: Source, said: Reading) -> Handled {
         let message = self.sender.message;
         let dialogue = self.dialogue().await?;
-        let preset = match &dialogue {
-            Dialogue::WaitingForVideo { preset, .. } => Some(*preset),
-            _ => self.settings.default,
+        let wish = match (said, &dialogue) {
+            (Reading::Wrong { given }, _) => {
+                let words = text::tell(self.lang, "wish-wrong", &[("given", given.into())]);
+                return self.reply(message, &words, None).await.map(drop);
+            }
+            (Reading::Wish(wish), _) => Some(wish),
+            (Reading::Other, Dialogue::WaitingForVideo { wish, .. }) => Some(*wish),
+            (Reading::Other, _) => self.settings.default,
         };
-        if let Some(preset) = preset {
-            let answer = self.ask(source, message, preset).await?;
+        if let Some(wish) = wish {
+            let answer = self.ask(source, message, wish).await?;
             // The choice is used up only when the store has the job: a crash in between asks nothing twice.
             if matches!(dialogue, Dialogue::WaitingForVideo { .. }) && self.refusal(&answer).await?.is_none() {
                 self.set_dialogue(&Dialogue::of_cards(dialogue.cards())).await?;
@@ -265,23 +288,66 @@ impl<S: Store> Talk<'_, S> {
         if cards.iter().any(|card| card.message == message) {
             return Ok(());
         }
-        let keyboard = keyboard::presets(self.lang, Press::Choose);
-        let card = self
-            .reply(message, &text::say(self.lang, "choose"), Some(keyboard))
-            .await?;
-        cards.push(Card { card, message, source });
+        let card = self.card(source, message).await?;
+        cards.push(card);
         let excess = cards.len().saturating_sub(CARDS_MAX);
         cards.drain(..excess);
         self.set_dialogue(&Dialogue::Choosing { cards }).await
     }
 
+    /// Asks what shall become of a file.
+    pub(super) async fn card(&self, source: Source, message: MessageId) -> Result<Card, HandlerError> {
+        let words = match text::about(self.lang, &source) {
+            Some(about) => text::tell(self.lang, "choose-about", &[("about", about.into())]),
+            None => text::say(self.lang, "choose"),
+        };
+        let card = self
+            .reply(message, &words, Some(keyboard::choices(self.lang, false)))
+            .await?;
+        Ok(Card { card, message, source })
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.desk.access.is_admin(self.sender.user)
+    }
+
+    /// The newest file of this person in this chat once more, if it is still known.
+    async fn again(&self) -> Handled {
+        let last = self.desk.store.last_job(self.sender.chat, self.sender.user).await?;
+        match last.filter(|job| !job.request.source.file_id.is_empty()) {
+            None => self.say(&text::say(self.lang, "again-none"), None).await.map(drop),
+            Some(job) => {
+                let Request { origin, source, wish } = job.request;
+                let answer = self.ask(source, origin.message, wish).await?;
+                self.answer(answer, origin.message, None).await
+            }
+        }
+    }
+
+    async fn forget_me(&self) -> Handled {
+        for card in self.dialogue().await?.cards() {
+            self.edit(card.card, &text::say(self.lang, "canceled"), None).await?;
+        }
+        for job in self.desk.store.forget(self.sender.user).await? {
+            self.show_canceled(CancelAnswer::Canceled(job), None).await?;
+        }
+        self.say(&text::say(self.lang, "forgotten"), None).await.map(drop)
+    }
+
+    async fn cancel_one(&self, job: JobId) -> Handled {
+        let answer = self.desk.store.cancel(job, Some(self.sender.user)).await?;
+        let words = match &answer {
+            CancelAnswer::Canceled(_) | CancelAnswer::Asked(_) => {
+                text::tell(self.lang, "cancel-all", &[("count", 1_u32.into())])
+            }
+            CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => text::say(self.lang, "cancel-none"),
+        };
+        self.show_canceled(answer, None).await?;
+        self.say(&words, None).await.map(drop)
+    }
+
     /// Asks the store for a job.
-    pub(super) async fn ask(
-        &self,
-        source: Source,
-        message: MessageId,
-        preset: Preset,
-    ) -> Result<Enqueued, HandlerError> {
+    pub(super) async fn ask(&self, source: Source, message: MessageId, wish: Wish) -> Result<Enqueued, HandlerError> {
         let sender = &self.sender;
         let origin = Origin {
             chat: sender.chat,
@@ -290,7 +356,7 @@ impl<S: Store> Talk<'_, S> {
             group: sender.group,
             lang: self.lang,
         };
-        let request = Request { origin, source, preset };
+        let request = Request { origin, source, wish };
         let answer = self
             .desk
             .store
@@ -382,10 +448,15 @@ impl<S: Store> Talk<'_, S> {
         }
         let mut lines = vec![text::say(self.lang, "queue-title")];
         for entry in entries {
-            let preset = ("preset", text::preset(self.lang, entry.job.request.preset).into());
+            let preset = ("preset", text::wish(self.lang, entry.job.request.wish).into());
+            let job = ("job", entry.job.id.0.to_string().into());
             lines.push(match entry.position {
-                None => text::tell(self.lang, "queue-running", &[preset]),
-                Some(position) => text::tell(self.lang, "queue-waiting", &[preset, ("position", position.into())]),
+                None => text::tell(self.lang, "queue-running", &[preset, job]),
+                Some(position) => text::tell(
+                    self.lang,
+                    "queue-waiting",
+                    &[preset, job, ("position", position.into())],
+                ),
             });
         }
         self.say(&lines.join("\n"), None).await.map(drop)
@@ -427,7 +498,7 @@ impl<S: Store> Talk<'_, S> {
     pub(super) fn settings_words(&self) -> String {
         let default = match self.settings.default {
             None => text::say(self.lang, "settings-ask"),
-            Some(preset) => text::preset(self.lang, preset),
+            Some(wish) => text::wish(self.lang, wish),
         };
         let language = text::say(
             self.lang,

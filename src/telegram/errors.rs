@@ -53,6 +53,12 @@ impl CallError {
         ])
     }
 
+    /// Whether the receiver wants no voice messages, nor round videos.
+    #[must_use]
+    pub fn is_voice_forbidden(&self) -> bool {
+        self.says(&["VOICE_MESSAGES_FORBIDDEN"])
+    }
+
     /// Whether a server of one's own could not read a file that was handed over by name (tdlib, `FileLoaderUtils.cpp`:
     /// "can't get stat about the file"; a server that runs without `--local`: "wrong file identifier").
     #[must_use]

@@ -2,8 +2,9 @@
 
 use teloxide::types::{FileMeta, Message, MessageKind, Update, UpdateKind};
 
-use crate::job::{ChatId, JobId, Lang, MessageId, Source, UserId};
-use crate::media::Preset;
+use super::keyboard::offers;
+use super::wish::{self, Reading};
+use crate::job::{Announced, ChatId, JobId, Lang, MessageId, Source, UserId, Wish};
 
 /// Who wrote, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Sender {
     pub user: UserId,
     /// The message that was written or whose button was pressed.
     pub message: MessageId,
+    /// The chat's topic, where it has topics.
+    pub topic: Option<i64>,
     /// Whether more than two are in the chat.
     pub group: bool,
     /// The person's Telegram language (IETF tag).
@@ -27,27 +30,67 @@ pub enum Command {
     Start,
     /// `/help`
     Help,
-    /// `/cancel`
-    Cancel,
+    /// `/cancel`, of all, or `/cancel N`
+    Cancel(Option<JobId>),
+    /// `/convert` that answers no file
+    Convert,
+    /// `/auto WISH` or `/auto off`: what becomes of every file of this chat
+    Auto(Auto),
+    /// `/again`
+    Again,
+    /// `/forget_me`
+    ForgetMe,
+    /// `/stats`, for admins
+    Stats,
+    /// `/jobs`, for admins
+    Jobs,
+    /// `/ban USER`, for admins
+    Ban(Option<UserId>),
+    /// `/allow USER`, for admins
+    Allow(Option<UserId>),
+    /// `/drain` or `/drain off`, for admins
+    Drain(bool),
+    /// `/quarantine lift`, for admins
+    Quarantine {
+        /// Lets all files in again.
+        lift: bool,
+    },
     /// `/queue`
     Queue,
     /// `/settings`
     Settings,
 }
 
+/// What is to become of every file of a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto {
+    /// It was not said.
+    Unsaid,
+    /// Nothing that nobody asks for.
+    Off,
+    /// This.
+    Wish(Wish),
+}
+
 /// A button, as its callback data says. At most 64 bytes on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Press {
-    /// A preset for the next file.
-    Next(Preset),
-    /// A preset for the file that the card belongs to.
-    Choose(Preset),
+    /// What the next file shall become.
+    Next(Wish),
+    /// What the file of this card shall become.
+    Choose(Wish),
+    /// More choices on this card, or the first ones again.
+    More(bool),
+    /// Something else of this job's source.
+    Redo(JobId),
+    /// The same as this job, in the most bytes that the chat takes.
+    Fit(JobId),
     /// End this job.
     Cancel(JobId),
     /// Do this job again.
     Retry(JobId),
     /// What happens to a file without asking; `None` asks.
-    Default(Option<Preset>),
+    Default(Option<Wish>),
     /// The language; `None` follows Telegram.
     Language(Option<Lang>),
 }
@@ -57,11 +100,14 @@ impl Press {
     #[must_use]
     pub fn data(&self) -> String {
         match self {
-            Self::Next(preset) => format!("n:{preset}"),
-            Self::Choose(preset) => format!("c:{preset}"),
+            Self::Next(wish) => format!("n:{wish}"),
+            Self::Choose(wish) => format!("c:{wish}"),
+            Self::More(more) => format!("m:{}", u8::from(*more)),
+            Self::Redo(job) => format!("a:{}", job.0),
+            Self::Fit(job) => format!("f:{}", job.0),
             Self::Cancel(job) => format!("x:{}", job.0),
             Self::Retry(job) => format!("r:{}", job.0),
-            Self::Default(preset) => format!("d:{}", preset.map_or("ask".to_owned(), |preset| preset.to_string())),
+            Self::Default(wish) => format!("d:{}", wish.map_or("ask".to_owned(), |wish| wish.to_string())),
             Self::Language(None) => "l:auto".to_owned(),
             Self::Language(Some(Lang::En)) => "l:en".to_owned(),
             Self::Language(Some(Lang::Ru)) => "l:ru".to_owned(),
@@ -71,15 +117,17 @@ impl Press {
     pub(super) fn parse(data: &str) -> Option<Self> {
         let (kind, value) = data.split_once(':')?;
         let job = || value.parse().ok().map(JobId);
-        // Whatever a changed client sends, only what is offered can be pressed.
-        let preset = || value.parse().ok().filter(|preset| Preset::OFFERED.contains(preset));
+        let wish = || value.parse().ok().filter(|wish| offers(*wish));
         match kind {
-            "n" => preset().map(Self::Next),
-            "c" => preset().map(Self::Choose),
+            "n" => wish().map(Self::Next),
+            "c" => wish().map(Self::Choose),
+            "m" => Some(Self::More(value == "1")),
+            "a" => job().map(Self::Redo),
+            "f" => job().map(Self::Fit),
             "x" => job().map(Self::Cancel),
             "r" => job().map(Self::Retry),
             "d" if value == "ask" => Some(Self::Default(None)),
-            "d" => preset().map(|preset| Self::Default(Some(preset))),
+            "d" => wish().map(|wish| Self::Default(Some(wish))),
             "l" => match value {
                 "auto" => Some(Self::Language(None)),
                 "en" => Some(Self::Language(Some(Lang::En))),
@@ -94,8 +142,10 @@ impl Press {
 /// What an update wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// A file to convert.
-    File(Source),
+    /// A file to convert, and what was said with it.
+    File(Source, Reading),
+    /// A file in a group that nobody asked anything of.
+    Overheard(Source),
     /// A file that the platform would not hand out.
     TooLarge {
         /// As announced, bytes.
@@ -124,13 +174,21 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
     match &update.kind {
         UpdateKind::Message(message) => {
             let from = message.from.as_ref()?;
-            let sender = Sender {
+            let mut sender = Sender {
                 chat: ChatId(message.chat.id.0),
                 user: UserId(from.id.0.cast_signed()),
                 message: MessageId(message.id.0.into()),
+                topic: message.thread_id.map(|topic| topic.0.0.into()),
                 group: !message.chat.is_private(),
                 language_code: from.language_code.clone(),
             };
+            // Words that answer a file are about that file, whoever sent it.
+            if let (Some(said), Some(answered)) = (asked_in(message, me), message.reply_to_message())
+                && file_of(answered).is_some()
+            {
+                sender.message = MessageId(answered.id.0.into());
+                return Some((sender, of_file(answered, said, size_bytes_max, false)));
+            }
             let intake = of_message(message, me, size_bytes_max, sender.group);
             Some((sender, intake))
         }
@@ -140,6 +198,7 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 chat: ChatId(message.chat().id.0),
                 user: UserId(query.from.id.0.cast_signed()),
                 message: MessageId(message.id().0.into()),
+                topic: None,
                 group: !message.chat().is_private(),
                 language_code: query.from.language_code.clone(),
             };
@@ -168,6 +227,53 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
             None => Intake::Words,
         };
     }
+    let caption = message.caption().unwrap_or_default();
+    let named = after_mention(caption, me);
+    let to_us = message
+        .reply_to_message()
+        .and_then(|answered| answered.from.as_ref()?.username.as_ref())
+        .is_some_and(|name| name.eq_ignore_ascii_case(me));
+    let intake = of_file(message, wish::read(named.unwrap_or(caption)), size_bytes_max, group);
+    match intake {
+        // An admin bot sees every file of its groups: one that is not meant for us is left alone.
+        Intake::File(source, _) if group && named.is_none() && !to_us => Intake::Overheard(source),
+        Intake::TooLarge { .. } if group && named.is_none() && !to_us => Intake::Ignore,
+        intake => intake,
+    }
+}
+
+/// What follows the bot's name.
+fn after_mention<'a>(text: &'a str, me: &str) -> Option<&'a str> {
+    let mention = format!("@{me}");
+    let mut places = text.as_bytes().windows(mention.len());
+    let at = places.position(|place| place.eq_ignore_ascii_case(mention.as_bytes()))?;
+    text.get(at + mention.len()..)
+}
+
+/// What is asked of the file that a message answers: `/convert`, with words or without, or a mention of the bot.
+fn asked_in(message: &Message, me: &str) -> Option<Reading> {
+    let text = message.text()?;
+    let words = if text.starts_with('/') {
+        let asks = matches!(command(text, me)?, Command::Convert);
+        asks.then(|| text.split_once(char::is_whitespace).map(|(_, words)| words))?
+    } else {
+        Some(after_mention(text, me)?)
+    };
+    Some(
+        match words.map(|words| words.trim_matches(|letter: char| letter.is_whitespace() || letter == ',')) {
+            None | Some("") => Reading::Other,
+            Some(words) => match wish::read(words) {
+                // After a command every word is meant for us.
+                Reading::Other => Reading::Wrong {
+                    given: words.chars().take(40).collect(),
+                },
+                reading => reading,
+            },
+        },
+    )
+}
+
+fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -> Intake {
     // An animation comes with a document that describes the same file.
     let is_no_media = message.animation().is_none()
         && message
@@ -182,11 +288,15 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
         Some(file) if u64::from(file.size) > size_bytes_max => Intake::TooLarge {
             size_bytes: file.size.into(),
         },
-        Some(file) => Intake::File(Source {
-            file_id: file.id.0.clone(),
-            file_unique_id: file.unique_id.0.clone(),
-            size_bytes: (file.size > 0).then_some(file.size.into()),
-        }),
+        Some(file) => {
+            let source = Source {
+                file_id: file.id.0.clone(),
+                file_unique_id: file.unique_id.0.clone(),
+                size_bytes: (file.size > 0).then_some(file.size.into()),
+                announced: announced(message),
+            };
+            Intake::File(source, said)
+        }
     }
 }
 
@@ -199,6 +309,28 @@ fn file_of(message: &Message) -> Option<&FileMeta> {
         .or_else(|| message.audio().map(|audio| &audio.file))
         .or_else(|| message.voice().map(|voice| &voice.file))
         .or_else(|| message.document().map(|document| &document.file))
+}
+
+/// What the platform says of a picture or a sound before anybody looked into the file.
+fn announced(message: &Message) -> Announced {
+    let of = |duration_s: u32, width: u32, height: u32| Announced {
+        duration_s,
+        width,
+        height,
+    };
+    if let Some(video) = message.video() {
+        of(video.duration.seconds(), video.width, video.height)
+    } else if let Some(animation) = message.animation() {
+        of(animation.duration.seconds(), animation.width, animation.height)
+    } else if let Some(note) = message.video_note() {
+        of(note.duration.seconds(), note.length, note.length)
+    } else if let Some(audio) = message.audio() {
+        of(audio.duration.seconds(), 0, 0)
+    } else if let Some(voice) = message.voice() {
+        of(voice.duration.seconds(), 0, 0)
+    } else {
+        Announced::default()
+    }
 }
 
 /// Names and types lie, so only what is surely no video is turned away before the probe looks.
@@ -230,10 +362,32 @@ fn command(text: &str, me: &str) -> Option<Command> {
     if !to.eq_ignore_ascii_case(me) {
         return None;
     }
+    let value = text.split_whitespace().nth(1);
+    let number = || value.and_then(|value| value.trim_start_matches(['j', '#', '№']).parse().ok());
     match word {
         "start" => Some(Command::Start),
         "help" => Some(Command::Help),
-        "cancel" => Some(Command::Cancel),
+        // A number that does not read is no job's, and not all of them.
+        "cancel" => Some(Command::Cancel(value.map(|_| JobId(number().unwrap_or(0))))),
+        "convert" => Some(Command::Convert),
+        "auto" => Some(Command::Auto(match text.split_once(char::is_whitespace) {
+            None => Auto::Unsaid,
+            Some((_, words)) if words.trim() == "off" => Auto::Off,
+            Some((_, words)) => match wish::read(words) {
+                Reading::Wish(wish) => Auto::Wish(wish),
+                Reading::Other | Reading::Wrong { .. } => Auto::Unsaid,
+            },
+        })),
+        "again" => Some(Command::Again),
+        "forget_me" => Some(Command::ForgetMe),
+        "stats" => Some(Command::Stats),
+        "jobs" => Some(Command::Jobs),
+        "ban" => Some(Command::Ban(number().map(UserId))),
+        "allow" => Some(Command::Allow(number().map(UserId))),
+        "drain" => Some(Command::Drain(value != Some("off"))),
+        "quarantine" => Some(Command::Quarantine {
+            lift: value == Some("lift"),
+        }),
         "queue" => Some(Command::Queue),
         "settings" => Some(Command::Settings),
         _ => None,

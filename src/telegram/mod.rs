@@ -4,6 +4,10 @@
 //! listener   getUpdates -> store.record_updates (commit) -> only then the next offset acknowledges them
 //! lanes      one ordered task a chat: a slow or panicking handler harms no other chat; a press on Cancel overtakes
 //! intake     pure: update -> file | command | press | nothing
+//! wish       pure: words of a caption or a command -> what is wanted
+//! access     pure: who is served
+//! admin      handlers of the operators' commands
+//! auto       handlers: what becomes of every file of a chat
 //! dialogue   handlers: record in the store, answer, never wait for work
 //! presses    the same for buttons
 //! delivery   the courier that the worker calls: status messages, results
@@ -19,7 +23,10 @@
 //! teloxide gives the types of updates and keyboards. Its dispatcher is not used: it acknowledges updates before their
 //! handlers ran, and a panic in one handler takes the whole bot down with the chat's next update.
 
+pub mod access;
+mod admin;
 mod api;
+mod auto;
 pub mod delivery;
 mod dialogue;
 pub mod errors;
@@ -30,6 +37,7 @@ pub mod local;
 pub mod pace;
 mod presses;
 pub mod text;
+pub mod wish;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -40,6 +48,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::access::Access;
 use self::api::Api;
 use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
@@ -77,6 +86,8 @@ pub struct Options {
     pub limits: QueueLimits,
     /// What is shared with a server of one's own; `None` for the cloud.
     pub shared: Option<Shared>,
+    /// Who is served.
+    pub access: Access,
     /// The largest file that is fetched from the server, bytes.
     pub fetch_bytes_max: u64,
     /// The largest file that is sent to it, bytes.
@@ -122,6 +133,8 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         me: name,
         limits: options.limits,
         fetch_bytes_max: options.fetch_bytes_max,
+        send_bytes_max: options.send_bytes_max,
+        access: options.access,
     };
     let mut lanes = Lanes {
         desk,
@@ -154,9 +167,9 @@ async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Op
         }
     };
     for (lang, code) in [(Lang::En, ""), (Lang::Ru, "ru")] {
-        let commands: Vec<Value> = ["start", "help", "queue", "cancel", "settings"]
+        let commands: Vec<Value> = ["start", "help", "convert", "auto", "again", "queue", "cancel", "settings", "forget_me"]
             .iter()
-            .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{name}")) }))
+            .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{}", name.replace('_', "-"))) }))
             .collect();
         let body = json!({ "commands": commands, "language_code": code });
         if let Err(error) = api.call("setMyCommands", &body, 15).await {

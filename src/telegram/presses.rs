@@ -7,8 +7,7 @@ use serde_json::json;
 use super::dialogue::{Dialogue, Handled, HandlerError, Settings, Talk};
 use super::intake::Press;
 use super::{keyboard, text};
-use crate::job::{Job, JobId, MessageId, Request, Source};
-use crate::media::Preset;
+use crate::job::{Job, JobId, MessageId, Request, Source, Wish};
 use crate::store::{CancelAnswer, Enqueued, Store, StoreError};
 
 /// A press is worth an answer for seconds only.
@@ -20,10 +19,13 @@ impl<S: Store> Talk<'_, S> {
     pub(super) async fn press(&self, query: &str, press: Option<Press>) -> Handled {
         match press {
             None => self.alert(query, "alert-expired").await,
-            Some(Press::Next(preset)) => self.next(query, preset).await?,
-            Some(Press::Choose(preset)) => self.choose(query, preset).await?,
+            Some(Press::Next(wish)) => self.next(query, wish).await?,
+            Some(Press::Choose(wish)) => self.choose(query, wish).await?,
+            Some(Press::More(more)) => self.more(query, more).await?,
+            Some(Press::Redo(job)) => self.redo(query, job).await?,
+            Some(Press::Fit(job)) => self.retry(query, job, true).await?,
             Some(Press::Cancel(job)) => self.cancel(query, job).await?,
-            Some(Press::Retry(job)) => self.retry(query, job).await?,
+            Some(Press::Retry(job)) => self.retry(query, job, false).await?,
             Some(Press::Default(default)) => {
                 let settings = Settings {
                     default,
@@ -42,7 +44,7 @@ impl<S: Store> Talk<'_, S> {
         Ok(())
     }
 
-    async fn alert(&self, query: &str, key: &str) {
+    pub(super) async fn alert(&self, query: &str, key: &str) {
         self.answer_press(query, Some(&text::say(self.lang, key))).await;
     }
 
@@ -57,20 +59,78 @@ impl<S: Store> Talk<'_, S> {
         let _ = self.desk.api.call("answerCallbackQuery", &body, ANSWER_S).await;
     }
 
-    async fn next(&self, query: &str, preset: Preset) -> Handled {
+    async fn next(&self, query: &str, wish: Wish) -> Handled {
         let cards = self.dialogue().await?.cards();
-        self.set_dialogue(&Dialogue::WaitingForVideo { preset, cards }).await?;
+        self.set_dialogue(&Dialogue::WaitingForVideo { wish, cards }).await?;
         self.answer_press(query, None).await;
-        let name = text::preset(self.lang, preset);
+        let name = text::wish(self.lang, wish);
         self.say(&text::tell(self.lang, "waiting", &[("preset", name.into())]), None)
             .await
             .map(drop)
     }
 
-    async fn choose(&self, query: &str, preset: Preset) -> Handled {
+    /// The other choices of one's own card.
+    async fn more(&self, query: &str, more: bool) -> Handled {
+        let cards = self.dialogue().await?.cards();
+        let Some(card) = cards.into_iter().find(|card| card.card == self.sender.message) else {
+            let key = if self.sender.group {
+                "alert-not-yours"
+            } else {
+                "alert-expired"
+            };
+            self.alert(query, key).await;
+            return Ok(());
+        };
+        self.answer_press(query, None).await;
+        let body = json!({
+            "chat_id": self.sender.chat.0,
+            "message_id": card.card.0,
+            "reply_markup": keyboard::choices(self.lang, more),
+        });
+        match self.desk.api.call_patiently("editMessageReplyMarkup", &body).await {
+            Err(error) if !error.is_not_modified() && !error.is_message_gone() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A card for the source of a job that is over, as long as the source is known.
+    async fn redo(&self, query: &str, job: JobId) -> Handled {
+        let job = match self.own_job(job).await? {
+            Ok(job) if job.request.source.file_id.is_empty() => Err("alert-expired"),
+            found => found,
+        };
+        let job = match job {
+            Ok(job) => job,
+            Err(key) => {
+                self.alert(query, key).await;
+                return Ok(());
+            }
+        };
+        self.answer_press(query, None).await;
         let dialogue = self.dialogue().await?;
         let waiting = match &dialogue {
-            Dialogue::WaitingForVideo { preset, .. } => Some(*preset),
+            Dialogue::WaitingForVideo { wish, .. } => Some(*wish),
+            Dialogue::Idle | Dialogue::Choosing { .. } => None,
+        };
+        let mut cards = dialogue.cards();
+        let Request { origin, source, .. } = job.request;
+        // Pressed twice it asks once.
+        if !cards.iter().any(|card| card.message == origin.message) {
+            let card = self.card(source, origin.message).await?;
+            cards.push(card);
+            let next = match waiting {
+                Some(wish) => Dialogue::WaitingForVideo { wish, cards },
+                None => Dialogue::of_cards(cards),
+            };
+            self.set_dialogue(&next).await?;
+        }
+        Ok(())
+    }
+
+    async fn choose(&self, query: &str, wish: Wish) -> Handled {
+        let dialogue = self.dialogue().await?;
+        let waiting = match &dialogue {
+            Dialogue::WaitingForVideo { wish, .. } => Some(*wish),
             Dialogue::Idle | Dialogue::Choosing { .. } => None,
         };
         let mut cards = dialogue.cards();
@@ -89,9 +149,9 @@ impl<S: Store> Talk<'_, S> {
             return Ok(());
         };
         let card = cards.remove(place);
-        if self.do_pressed(query, card.source, card.message, preset).await? {
+        if self.do_pressed(query, card.source, card.message, wish).await? {
             let left = match waiting {
-                Some(preset) => Dialogue::WaitingForVideo { preset, cards },
+                Some(wish) => Dialogue::WaitingForVideo { wish, cards },
                 None => Dialogue::of_cards(cards),
             };
             self.set_dialogue(&left).await?;
@@ -106,9 +166,9 @@ impl<S: Store> Talk<'_, S> {
         query: &str,
         source: Source,
         message: MessageId,
-        preset: Preset,
+        wish: Wish,
     ) -> Result<bool, HandlerError> {
-        let answer = self.ask(source, message, preset).await?;
+        let answer = self.ask(source, message, wish).await?;
         let refusal = self.refusal(&answer).await?;
         match (&answer, refusal) {
             (_, None) => {}
@@ -139,11 +199,11 @@ impl<S: Store> Talk<'_, S> {
             .any(|entry| entry.job.status_message == Some(self.sender.message)))
     }
 
-    /// A job of the presser's, else the key of the answer.
+    /// A job of the presser's, or any for an admin, else the key of the answer.
     async fn own_job(&self, job: JobId) -> Result<Result<Job, &'static str>, HandlerError> {
         Ok(match self.desk.store.job(job).await? {
             None => Err("alert-expired"),
-            Some(job) if job.request.origin.user != self.sender.user => Err("alert-not-yours"),
+            Some(job) if job.request.origin.user != self.sender.user && !self.is_admin() => Err("alert-not-yours"),
             Some(job) => Ok(job),
         })
     }
@@ -153,7 +213,8 @@ impl<S: Store> Talk<'_, S> {
             self.alert(query, key).await;
             return Ok(());
         }
-        let answer = self.desk.store.cancel(job, Some(self.sender.user)).await?;
+        let by = (!self.is_admin()).then_some(self.sender.user);
+        let answer = self.desk.store.cancel(job, by).await?;
         let key = match &answer {
             CancelAnswer::Canceled(_) | CancelAnswer::Asked(_) => "alert-cancel",
             CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => "alert-over",
@@ -162,7 +223,8 @@ impl<S: Store> Talk<'_, S> {
         self.show_canceled(answer, Some(self.sender.message)).await
     }
 
-    async fn retry(&self, query: &str, job: JobId) -> Handled {
+    /// Once more; `fit` in as many bytes as the chat takes.
+    async fn retry(&self, query: &str, job: JobId, fit: bool) -> Handled {
         let job = match self.own_job(job).await? {
             // After a while the store forgets what would fetch the file.
             Ok(job) if job.request.source.file_id.is_empty() => Err("alert-expired"),
@@ -171,8 +233,13 @@ impl<S: Store> Talk<'_, S> {
         match job {
             Err(key) => self.alert(query, key).await,
             Ok(job) => {
-                let Request { origin, source, preset } = job.request;
-                self.do_pressed(query, source, origin.message, preset).await?;
+                let Request { origin, source, wish } = job.request;
+                let wish = if fit {
+                    keyboard::fitting(wish, self.desk.send_bytes_max)
+                } else {
+                    wish
+                };
+                self.do_pressed(query, source, origin.message, wish).await?;
             }
         }
         Ok(())

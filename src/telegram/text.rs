@@ -8,7 +8,7 @@ use fluent_templates::{Loader, static_loader};
 use unic_langid::{LanguageIdentifier, langid};
 
 use crate::courier::Notice;
-use crate::job::{Lang, Parcel, Reason};
+use crate::job::{Announced, Lang, Parcel, Reason, Source, Wish};
 use crate::media::{Preset, Progress, Refusal, Warning};
 
 static_loader! {
@@ -87,10 +87,38 @@ impl From<String> for Value {
     }
 }
 
-/// The button of a preset.
+/// The button of a wish.
 #[must_use]
-pub fn preset(lang: Lang, preset: Preset) -> String {
-    say(lang, &format!("button-{preset}"))
+pub fn wish(lang: Lang, wish: Wish) -> String {
+    match wish.recipe.preset {
+        Preset::Play if wish.as_file => say(lang, "button-file"),
+        Preset::Fit { size_bytes } => {
+            let megabytes = decimal_of(lang, size_bytes, 1e6);
+            tell(lang, "button-fit", &[("size", megabytes.into())])
+        }
+        preset => say(lang, &format!("button-{preset}")),
+    }
+}
+
+/// What a file is, as far as the platform says; `None` where it says nothing.
+pub(super) fn about(lang: Lang, source: &Source) -> Option<String> {
+    let Announced {
+        duration_s,
+        width,
+        height,
+    } = source.announced;
+    let mut parts = Vec::new();
+    if duration_s > 0 {
+        parts.push(clock_of(duration_s.into()));
+    }
+    if width > 0 && height > 0 {
+        parts.push(format!("{width}×{height}"));
+    }
+    if let Some(size_bytes) = source.size_bytes {
+        let size = megabytes(lang, size_bytes);
+        parts.push(tell(lang, "megabytes", &[("size", size.into())]));
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 /// How a job stands.
@@ -345,6 +373,11 @@ pub fn caption(lang: Lang, parcel: &Parcel) -> String {
         }
     }
     caption
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn decimal_of(lang: Lang, bytes: u64, unit: f64) -> String {
+    decimal(lang, bytes as f64 / unit)
 }
 
 /// Megabytes as Telegram counts them (2^20).

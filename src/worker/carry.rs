@@ -124,7 +124,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         {
             return self.deliver(job, parcel, None, stand).await;
         }
-        let Ok(scratch) = self.workdir.scratch(job.id, job.request.preset) else {
+        let Ok(scratch) = self.workdir.scratch(job.id, job.request.wish.recipe.preset) else {
             return Ok(End::Finished(Outcome::Failed {
                 reason: Reason::DiskFull,
             }));
@@ -194,14 +194,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
         });
         let report = convert_blocking(
             scratch.clone(),
-            job.request.preset,
+            job.request.wish.recipe,
             Arc::clone(&self.options),
             control,
             Arc::clone(permit),
         )
         .await;
         stand.set(Now::Nothing);
-        report.map(|report| parcel_of(&report))
+        report.map(|report| parcel_of(&report, job.request.wish))
     }
 
     async fn deliver(

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Options;
-use crate::job::{Parcel, ParcelKind, Reason};
-use crate::media::{self, Control, MediaError, Preset, Report};
+use crate::job::{Parcel, ParcelKind, Reason, Wish};
+use crate::media::{self, Control, MediaError, Preset, Recipe, Report};
 use crate::workdir::Scratch;
 
 /// The only holder besides us is the closure of the engine.
@@ -22,7 +22,7 @@ pub(super) async fn wait_for_engine(permit: &Arc<OwnedSemaphorePermit>) {
 /// engine still runs.
 pub(super) async fn convert_blocking(
     scratch: Scratch,
-    preset: Preset,
+    recipe: Recipe,
     options: Arc<Options>,
     control: Control,
     permit: Arc<OwnedSemaphorePermit>,
@@ -30,7 +30,7 @@ pub(super) async fn convert_blocking(
     let span = tracing::Span::current();
     let work = move || {
         let _entered = span.entered();
-        let report = convert_with_thumbnail(&scratch, preset, &options, &control);
+        let report = convert_with_thumbnail(&scratch, &recipe, &options, &control);
         drop(permit);
         report
     };
@@ -45,14 +45,14 @@ pub(super) async fn convert_blocking(
 
 fn convert_with_thumbnail(
     scratch: &Scratch,
-    preset: Preset,
+    recipe: &Recipe,
     options: &Options,
     control: &Control,
 ) -> Result<Report, MediaError> {
     let report = media::convert(
         &scratch.source,
         &scratch.output,
-        &preset.into(),
+        recipe,
         &options.machine.caps(),
         &options.limits,
         control,
@@ -61,6 +61,7 @@ fn convert_with_thumbnail(
         options.machine.doubt(fallback.gpu);
     }
     if report.width > 0
+        && recipe.preset.extension() == "mp4"
         && let Err(error) = thumbnail(&scratch.output, &scratch.thumbnail, control)
     {
         tracing::warn!(%error, "no thumbnail");
@@ -72,13 +73,26 @@ fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaEr
     media::thumbnail::thumbnail(video, jpeg, control)
 }
 
-pub(super) fn parcel_of(report: &Report) -> Parcel {
-    Parcel {
-        kind: if report.width > 0 {
+/// How a result is sent. AV1 is a file: it does not play within every client.
+fn kind_of(wish: Wish, has_picture: bool) -> ParcelKind {
+    match wish.recipe.preset {
+        _ if wish.as_file => ParcelKind::Document,
+        Preset::Voice => ParcelKind::Voice,
+        _ if !has_picture => ParcelKind::Audio,
+        Preset::Av1 => ParcelKind::Document,
+        Preset::Note => ParcelKind::Note,
+        Preset::Gif => ParcelKind::Animation,
+        Preset::Sticker => ParcelKind::Sticker,
+        Preset::Sheet => ParcelKind::Photo,
+        Preset::Play | Preset::Small | Preset::Fit { .. } | Preset::Best | Preset::Hevc | Preset::Audio => {
             ParcelKind::Video
-        } else {
-            ParcelKind::Audio
-        },
+        }
+    }
+}
+
+pub(super) fn parcel_of(report: &Report, wish: Wish) -> Parcel {
+    Parcel {
+        kind: kind_of(wish, report.width > 0),
         width: report.width,
         height: report.height,
         duration_s: report.duration_s,

@@ -95,7 +95,12 @@ async fn at_most_one_job_a_user_and_so_many_in_all_run_at_once() {
     })
     .await;
     for user in [1, 2, 3] {
-        bot.playground.send_file(user, &long_clip(), SendAs::Document).unwrap();
+        // Each a file of their own: the same one would be converted once.
+        let own = bot.folder.path().join(format!("own-{user}.mpg"));
+        let mut bytes = std::fs::read(long_clip()).unwrap();
+        bytes.push(u8::try_from(user).unwrap());
+        std::fs::write(&own, bytes).unwrap();
+        bot.playground.send_file(user, &own, SendAs::Document).unwrap();
         bot.press(user, "c:play").await;
         bot.until(user, |chat| {
             chat.iter()

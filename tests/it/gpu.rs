@@ -98,6 +98,32 @@ fn a_gpu_without_nvenc_decodes_for_the_cpu() {
     driver.assert_nothing_left();
 }
 
+/// A surface that goes on in memory keeps the colours that its tags speak of: nobody converts them from matrix to matrix.
+#[test]
+fn colours_of_surfaces_stay_what_their_tags_say() {
+    const BYTE: u8 = 60;
+    let film = clip(
+        "gpu-colours.mkv",
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=1 -c:v mpeg4 -q:v 3 -field_order progressive \
+         -color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv",
+    );
+    let driver = FakeDriver::new()
+        .env("FAKE_NVDEC", "grey")
+        .env("FAKE_NVENC_OPEN", "2")
+        .env("FAKE_CUDA_FRESH", &BYTE.to_string());
+    let (report, output) = convert(&driver, &film, &[]);
+    assert_eq!(report["device"], "hybrid:0", "{report}");
+    assert_eq!(ffprobe(&output, "stream=color_space").trim(), "color_space=bt709");
+    let first = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&output)
+        .args(["-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    let far = first.stdout.iter().find(|byte| byte.abs_diff(BYTE) > 2);
+    assert_eq!((first.stdout.len(), far), (320 * 240 * 3 / 2, None));
+}
+
 #[test]
 fn the_cpu_alone_never_touches_the_driver() {
     let driver = FakeDriver::new().env("FAKE_NVDEC", "grey");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{clip, playable_mkv, shipped_clip};
 
-async fn start() -> (Playground, reqwest::Client, tempfile::TempDir) {
+pub(crate) async fn start() -> (Playground, reqwest::Client, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         port: 0,
@@ -18,7 +18,7 @@ async fn start() -> (Playground, reqwest::Client, tempfile::TempDir) {
     (playground, reqwest::Client::new(), folder)
 }
 
-async fn call(playground: &Playground, client: &reqwest::Client, method: &str, body: Value) -> Value {
+pub(crate) async fn call(playground: &Playground, client: &reqwest::Client, method: &str, body: Value) -> Value {
     let url = format!("{}/bot{}/{method}", playground.api_url(), playground.token());
     client.post(url).json(&body).send().await.unwrap().json().await.unwrap()
 }
@@ -506,6 +506,7 @@ async fn a_real_client_reads_every_shape() {
         SendAs::Audio,
         SendAs::Voice,
         SendAs::Photo,
+        SendAs::Sticker,
     ] {
         playground.send_file(1, &shipped_clip(), send_as).unwrap();
     }
@@ -539,12 +540,20 @@ async fn a_real_client_reads_every_shape() {
     bot.send_video_note(chat, film()).await.unwrap();
     bot.send_audio(chat, film()).await.unwrap();
     bot.send_voice(chat, film()).await.unwrap();
-    bot.send_photo(chat, film()).await.unwrap();
+    let picture = clip("picture.jpg", "-f lavfi -i testsrc2=s=320x180:d=1 -frames:v 1");
+    bot.send_photo(chat, InputFile::file(picture)).await.unwrap();
+    let sticker = clip(
+        "sticker.webm",
+        "-f lavfi -i testsrc2=s=512x288:r=10:d=1 -an -c:v libvpx-vp9 -b:v 200k",
+    );
+    let sent = bot.send_sticker(chat, InputFile::file(sticker)).await.unwrap();
+    assert!(sent.sticker().unwrap().is_video());
+    bot.get_chat_administrators(ChatId(-100)).await.unwrap();
     let album = [film(), film()].map(|file| InputMedia::Video(InputMediaVideo::new(file)));
     assert_eq!(bot.send_media_group(chat, album).await.unwrap().len(), 2);
     bot.delete_message(chat, status.id).await.unwrap();
     assert!(bot.delete_message(chat, MessageId(1)).await.is_err());
-    assert_eq!(playground.counts(1).media, 9);
+    assert_eq!(playground.counts(1).media, 10);
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::{Connection, SqliteConnection};
+
 use kadr::job::{
     ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source, Status, UserId,
 };
@@ -44,8 +46,9 @@ pub(crate) fn request(user: i64, file: &str) -> Request {
             file_id: format!("id-{file}"),
             file_unique_id: file.to_owned(),
             size_bytes: Some(1000),
+            announced: kadr::job::Announced::default(),
         },
-        preset: Preset::Play,
+        wish: Preset::Play.into(),
     }
 }
 
@@ -161,6 +164,33 @@ async fn store_opens_again_though_children_are_being_started() {
         spawner.join().unwrap();
     }
     opened.unwrap();
+}
+
+#[tokio::test]
+async fn source_of_a_job_is_forgotten_after_a_day_and_after_a_cancel_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let (old, young) = (add(&store, 1, "old", 1).await, add(&store, 2, "young", 2).await);
+    for _ in 0..2 {
+        let claim = take(&store).await;
+        succeed(&store, &claim).await;
+    }
+    let canceled = add(&store, 3, "canceled", 3).await;
+    store.cancel(canceled.id, None).await.unwrap();
+    drop(store);
+    let path = folder.path().join("kadr.db");
+    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    sqlx::query("UPDATE jobs SET ended = ended - 86401 WHERE id = ?")
+        .bind(old.id.0)
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    raw.close().await.unwrap();
+    let store = open(folder.path()).await;
+    let source = async |job: Job| store.job(job.id).await.unwrap().unwrap().request.source.file_id;
+    assert_eq!(source(old).await, "");
+    assert_eq!(source(young).await, "id-young");
+    assert_eq!(source(canceled).await, "");
 }
 
 #[tokio::test]
@@ -433,7 +463,7 @@ async fn delayed_job_waits_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn finished_job_is_scrubbed_and_its_result_remembered() {
+async fn finished_job_keeps_its_source_for_a_day_and_its_result_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let job = add(&store, 1, "a", 1).await;
@@ -441,8 +471,10 @@ async fn finished_job_is_scrubbed_and_its_result_remembered() {
     let over = store.job(job.id).await.unwrap().unwrap();
     assert_eq!(
         (over.status, over.request.source.file_id.as_str()),
-        (Status::Succeeded, "")
+        (Status::Succeeded, "id-a")
     );
+    let last = store.last_job(ChatId(1), UserId(1)).await.unwrap().unwrap();
+    assert_eq!(last.id, job.id, "it can be asked for again");
 
     add(&store, 2, "other", 2).await;
     let busy = take(&store).await;

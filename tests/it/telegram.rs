@@ -7,11 +7,14 @@ mod words;
 use std::time::{Duration, Instant};
 
 use kadr::courier::CourierError;
-use kadr::job::{ChatId, Job, JobId, Lang, MessageId, Origin, Phase, Reason, Request, Source, Status, UserId};
+use kadr::job::{
+    Announced, ChatId, Job, JobId, Lang, MessageId, Origin, Phase, Reason, Request, Source, Status, UserId, Wish,
+};
 use kadr::media::Preset;
 use kadr::telegram::errors::{CallError, classify};
 use kadr::telegram::intake::{Command, Intake, Press, Sender, read};
 use kadr::telegram::pace::Pace;
+use kadr::telegram::wish::Reading;
 use serde_json::{Value, json};
 
 const LIMIT: u64 = 20 << 20;
@@ -44,11 +47,17 @@ fn file(mime: &str, size: u64) -> Value {
 }
 
 fn taken(size: u64) -> Intake {
-    Intake::File(Source {
+    asked(size, Reading::Other)
+}
+
+fn asked(size: u64, said: Reading) -> Intake {
+    let source = Source {
         file_id: "F".to_owned(),
         file_unique_id: "U".to_owned(),
         size_bytes: Some(size),
-    })
+        announced: Announced::default(),
+    };
+    Intake::File(source, said)
 }
 
 fn with(mut value: Value, more: &Value) -> Value {
@@ -64,17 +73,31 @@ fn every_kind_of_file_is_taken() {
     let video = with(file("video/mp4", 9), &picture);
     let note = with(file("video/mp4", 9), &json!({ "length": 240, "duration": 8 }));
     let sound = with(file("audio/mpeg", 9), &json!({ "duration": 8 }));
-    for message in [
-        json!({ "video": video }),
-        json!({ "animation": video, "document": file("video/mp4", 9) }),
-        json!({ "video_note": note }),
-        json!({ "audio": sound }),
-        json!({ "voice": sound }),
-        json!({ "document": file("video/x-matroska", 9) }),
-        json!({ "document": file("application/octet-stream", 9) }),
-        json!({ "document": file("image/gif", 9) }),
+    for (message, announced) in [
+        (json!({ "video": video }), (8, 640, 480)),
+        (
+            json!({ "animation": video, "document": file("video/mp4", 9) }),
+            (8, 640, 480),
+        ),
+        (json!({ "video_note": note }), (8, 240, 240)),
+        (json!({ "audio": sound }), (8, 0, 0)),
+        (json!({ "voice": sound }), (8, 0, 0)),
+        (json!({ "document": file("video/x-matroska", 9) }), (0, 0, 0)),
+        (json!({ "document": file("application/octet-stream", 9) }), (0, 0, 0)),
+        (json!({ "document": file("image/gif", 9) }), (0, 0, 0)),
     ] {
-        assert_eq!(wants("private", message.clone()), taken(9), "{message}");
+        let (duration_s, width, height) = announced;
+        let Intake::File(mut source, said) = wants("private", message.clone()) else {
+            panic!("{message}")
+        };
+        let announced = Announced {
+            duration_s,
+            width,
+            height,
+        };
+        assert_eq!(source.announced, announced, "{message}");
+        source.announced = Announced::default();
+        assert_eq!(Intake::File(source, said), taken(9), "{message}");
     }
 }
 
@@ -112,7 +135,17 @@ fn commands_are_for_the_bot_that_they_name() {
     for (words, command) in [
         ("/start", Command::Start),
         ("/help@kadr_bot", Command::Help),
-        ("/cancel@KADR_bot now", Command::Cancel),
+        ("/cancel@KADR_bot", Command::Cancel(None)),
+        ("/cancel 17", Command::Cancel(Some(JobId(17)))),
+        ("/cancel j17 please", Command::Cancel(Some(JobId(17)))),
+        ("/cancel soon", Command::Cancel(Some(JobId(0)))),
+        ("/again", Command::Again),
+        ("/forget_me", Command::ForgetMe),
+        ("/ban 5", Command::Ban(Some(UserId(5)))),
+        ("/ban", Command::Ban(None)),
+        ("/drain off", Command::Drain(false)),
+        ("/quarantine lift", Command::Quarantine { lift: true }),
+        ("/convert note", Command::Convert),
         ("/queue please", Command::Queue),
         ("/settings", Command::Settings),
     ] {
@@ -121,6 +154,77 @@ fn commands_are_for_the_bot_that_they_name() {
     assert_eq!(wants("group", text("/help@other_bot")), Intake::Ignore);
     assert_eq!(wants("group", text("good morning")), Intake::Ignore);
     assert_eq!(wants("private", text("good morning")), Intake::Words);
+}
+
+#[test]
+fn a_caption_chooses_where_it_begins_with_a_word_of_ours() {
+    let said = |words: &str| match wants("private", json!({ "document": file("video/mp4", 5), "caption": words })) {
+        Intake::File(_, said) => said,
+        other => panic!("{other:?}"),
+    };
+    for (words, wish) in [
+        ("note", "note"),
+        ("Кружок", "note"),
+        ("fit 25", "fit:25M"),
+        ("до 10 мб", "fit:10M"),
+        ("fit 800k mute", "fit:800k mute"),
+        ("trim 0:10-0:40", "play trim:0:10-0:40"),
+        ("720p, без звука", "play height:720 mute"),
+        ("gif 15fps обрезать 5-9", "gif fps:15 trim:0:05-0:09"),
+        ("rotate 90 track 2 файлом", "play track:2 rotate:90 file"),
+        ("fit:25M", "fit:25M"),
+    ] {
+        assert_eq!(said(words), Reading::Wish(wish.parse().unwrap()), "{words}");
+    }
+    for words in ["", "Our holidays, note the cat", "my cat: part 2", "2024", "до"] {
+        let expected = match words {
+            "до" => Reading::Wrong {
+                given: words.to_owned(),
+            },
+            _ => Reading::Other,
+        };
+        assert_eq!(said(words), expected, "{words}");
+    }
+    for (words, given) in [
+        ("fit 0", "fit 0"),
+        ("trim 5-1", "trim 5-1"),
+        ("note loudly", "loudly"),
+        ("gif 15fps 9000p", "9000p"),
+        ("rotate", "rotate"),
+        ("fit:0", "fit:0"),
+    ] {
+        let given = given.to_owned();
+        assert_eq!(said(words), Reading::Wrong { given }, "{words}");
+    }
+}
+
+#[test]
+fn words_that_answer_a_file_are_about_that_file() {
+    let answer = |text: &str| {
+        let answered = json!({ "message_id": 3, "date": 1, "chat": { "id": -9, "type": "group", "title": "g" },
+            "from": { "id": 8, "is_bot": false, "first_name": "B" }, "document": file("video/mp4", 5) });
+        let update = update("group", &json!({ "text": text, "reply_to_message": answered }));
+        reading(&update).unwrap()
+    };
+    for (text, said) in [
+        ("/convert", Reading::Other),
+        ("/convert@kadr_bot note", Reading::Wish(Preset::Note.into())),
+        ("@kadr_bot, gif", Reading::Wish(Preset::Gif.into())),
+        ("please @Kadr_Bot", Reading::Other),
+        (
+            "/convert nonsense",
+            Reading::Wrong {
+                given: "nonsense".to_owned(),
+            },
+        ),
+    ] {
+        let (sender, intake) = answer(text);
+        assert_eq!(intake, asked(5, said), "{text}");
+        assert_eq!(sender.message, MessageId(3), "the answer goes to the file");
+    }
+    for text in ["/convert@other_bot note", "what a film", "/queue"] {
+        assert!(!matches!(answer(text).1, Intake::File(..)), "{text}");
+    }
 }
 
 #[test]
@@ -146,15 +250,27 @@ fn every_button_reads_back_and_fits_the_wire() {
         Press::Language(Some(Lang::En)),
         Press::Language(Some(Lang::Ru)),
     ];
-    for preset in Preset::OFFERED {
-        presses.extend([Press::Next(preset), Press::Choose(preset), Press::Default(Some(preset))]);
+    presses.extend([Press::More(true), Press::More(false), Press::Redo(JobId(7))]);
+    for wish in ["play", "small", "note", "fit:25M", "sticker", "av1", "play file"] {
+        let wish: Wish = wish.parse().unwrap();
+        presses.extend([Press::Next(wish), Press::Choose(wish), Press::Default(Some(wish))]);
     }
     for press in presses {
         let data = press.data();
         assert!((1..=64).contains(&data.len()), "{data}");
         assert_eq!(pressed(&data), Some(press), "{data}");
     }
-    for stranger in ["", "x", "x:", "x:no", "c:4k", "l:de", "q:1", "c:sticker", "n:fit:25M"] {
+    for stranger in [
+        "",
+        "x",
+        "x:",
+        "x:no",
+        "c:4k",
+        "l:de",
+        "q:1",
+        "c:fit:26M",
+        "n:play trim:0:01-0:02",
+    ] {
         assert_eq!(pressed(stranger), None, "{stranger}");
     }
 }
@@ -267,13 +383,14 @@ fn job(id: i64, chat: i64, group: bool) -> Job {
         file_id: "F".to_owned(),
         file_unique_id: "U".to_owned(),
         size_bytes: None,
+        announced: Announced::default(),
     };
     Job {
         id: JobId(id),
         request: Request {
             origin,
             source,
-            preset: Preset::Play,
+            wish: Preset::Play.into(),
         },
         status: Status::Running,
         phase: Phase::Fetch,

@@ -358,7 +358,9 @@ async fn crash_while_sending_sends_again_what_was_made() {
         .advance(claim.fence, Phase::Deliver, Some(parcel()))
         .await
         .unwrap();
-    let scratch = workdir(&folder).scratch(job.id, job.request.preset).unwrap();
+    let scratch = workdir(&folder)
+        .scratch(job.id, job.request.wish.recipe.preset)
+        .unwrap();
     std::fs::write(&scratch.output, b"\0\0\0\x18ftypisom").unwrap();
     std::fs::create_dir(folder.path().join("work/j999")).unwrap();
     drop(store);

@@ -39,7 +39,7 @@ impl Source<'_> {
 /// From FFmpeg 7 on filters agree on matrix and range when the graph is built: frames that say BT.709 in a graph whose
 /// source says nothing come out of `scale` with the colours of BT.601.
 #[cfg(coded_side_data)]
-fn colour_text(shape: &FrameShape) -> String {
+fn colour_of(shape: &FrameShape) -> (i32, ffi::AVColorRange) {
     // Those of H.273 that the scaler takes; with another one no graph could be built.
     let matrix = match shape.matrix {
         1 | 4..=7 | 9 => shape.matrix,
@@ -50,6 +50,12 @@ fn colour_text(shape: &FrameShape) -> String {
     } else {
         ffi::AVColorRange::AVCOL_RANGE_MPEG
     };
+    (matrix, range)
+}
+
+#[cfg(coded_side_data)]
+fn colour_text(shape: &FrameShape) -> String {
+    let (matrix, range) = colour_of(shape);
     format!(":colorspace={matrix}:range={}", range as i32)
 }
 
@@ -119,6 +125,13 @@ impl Graph {
         raw.sample_aspect_ratio = ffi::AVRational { num, den };
         if source.frame_rate.num > 0 && source.frame_rate.den > 0 {
             raw.frame_rate = source.frame_rate.into();
+        }
+        #[cfg(coded_side_data)]
+        {
+            let (matrix, range) = colour_of(shape);
+            // SAFETY: one of the numbers that the function lets through, all of which libav names.
+            raw.color_space = unsafe { std::mem::transmute::<i32, ffi::AVColorSpace>(matrix) };
+            raw.color_range = range;
         }
         let outcome = like.pool_reference().and_then(|mut pool| {
             raw.hw_frames_ctx = pool;

@@ -40,6 +40,10 @@ pub(super) struct Budget {
     audio: Option<(u64, u32)>,
 }
 
+/// More is never asked for, bits a second: it would buy nothing that can be seen at 1080 lines, and level 5.1, which is
+/// promised, ends at 240 Mbit/s (H.264, table A-1).
+pub(in crate::media) const RATE_BPS_MAX: u64 = 100_000_000;
+
 /// Divides `size_bytes`; refuses where even the last step would not be watched.
 pub(super) fn budget(
     draft: &Draft<'_>,
@@ -67,7 +71,7 @@ pub(super) fn budget(
         let watchable_bps = f64::from(size.0) * f64::from(size.1) * fps * BITS_PER_PIXEL_WATCHABLE;
         if left_bps >= watchable_bps {
             return Ok(Budget {
-                video_bps: whole(left_bps),
+                video_bps: whole(left_bps).min(RATE_BPS_MAX),
                 size,
                 fps_max: (source_fps > fps_max + 0.5).then_some(whole32(fps_max)),
                 audio: sound,

@@ -11,7 +11,7 @@ mod ladder;
 mod video;
 mod words;
 
-pub(in crate::media) use self::fit::AIM;
+pub(in crate::media) use self::fit::{AIM, RATE_BPS_MAX};
 pub(in crate::media) use self::ladder::detour;
 
 use std::fmt;

@@ -61,7 +61,7 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 \
              AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.status = 'running' AND s.cached = 0 \
-             AND s.unique_id = j.unique_id AND s.preset = j.preset)) \
+             AND s.unique_id = j.unique_id AND s.wish = j.wish)) \
          AND NOT EXISTS (SELECT 1 FROM drain) \
          ORDER BY busy, j.turn, j.id LIMIT 1",
     )
@@ -126,8 +126,8 @@ pub(super) async fn finish(
         Outcome::Failed { reason } => end(&mut transaction, fence, Event::Failed, Some(reason)).await?,
         Outcome::Canceled => end(&mut transaction, fence, Event::Canceled, None).await?,
     }
-    // A Retry button needs the source once more.
-    let keep_source = matches!(&outcome, Outcome::Failed { reason } if reason.may_retry());
+    // For a day the source can be asked for once more, by Retry or for something else.
+    let keep_source = !matches!(outcome, Outcome::Canceled);
     if let (
         Outcome::Succeeded { file_id: Some(file_id) },
         Some(Job {
@@ -141,9 +141,9 @@ pub(super) async fn finish(
             file_id: Some(file_id),
             ..parcel
         };
-        sqlx::query("INSERT OR REPLACE INTO results (unique_id, preset, engine, parcel) VALUES (?, ?, ?, ?)")
+        sqlx::query("INSERT OR REPLACE INTO results (unique_id, wish, engine, parcel) VALUES (?, ?, ?, ?)")
             .bind(&request.source.file_unique_id)
-            .bind(request.preset.to_string())
+            .bind(request.wish.to_string())
             .bind(engine)
             .bind(json(&parcel)?)
             .execute(&mut *transaction)
@@ -151,12 +151,12 @@ pub(super) async fn finish(
         // Others wait for the same: they only have to be sent it.
         sqlx::query(
             "UPDATE jobs SET cached = 1, phase = ?, parcel = ?, not_before = 0 \
-             WHERE status = 'queued' AND unique_id = ? AND preset = ?",
+             WHERE status = 'queued' AND unique_id = ? AND wish = ?",
         )
         .bind(word(&Phase::Deliver))
         .bind(json(&parcel)?)
         .bind(&request.source.file_unique_id)
-        .bind(request.preset.to_string())
+        .bind(request.wish.to_string())
         .execute(&mut *transaction)
         .await?;
     }
@@ -245,9 +245,9 @@ pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Res
 }
 
 pub(super) async fn forget_result(connection: &mut SqliteConnection, request: &Request, engine: &str) -> Result<()> {
-    sqlx::query("DELETE FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
+    sqlx::query("DELETE FROM results WHERE unique_id = ? AND wish = ? AND engine = ?")
         .bind(&request.source.file_unique_id)
-        .bind(request.preset.to_string())
+        .bind(request.wish.to_string())
         .bind(engine)
         .execute(connection)
         .await?;

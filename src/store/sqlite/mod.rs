@@ -77,6 +77,7 @@ impl SqliteStore {
             .bind(now() - INBOX_KEPT_S)
             .execute(&mut connection)
             .await?;
+        queue::forget_sources(&mut connection).await?;
         // Somebody drained the process before this one.
         people::set_draining(&mut connection, false).await?;
         Ok(Self {
@@ -172,6 +173,10 @@ impl Store for SqliteStore {
 
     async fn job(&self, job: JobId) -> Result<Option<Job>> {
         queue::job(&mut *self.connection().await, job).await
+    }
+
+    async fn last_job(&self, chat: ChatId, user: UserId) -> Result<Option<Job>> {
+        queue::last_job(&mut *self.connection().await, chat, user).await
     }
 
     async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

@@ -3,7 +3,7 @@
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
-use crate::job::{Event, Job, JobId, MessageId, Phase, Request, Status, UserId};
+use crate::job::{ChatId, Event, Job, JobId, MessageId, Phase, Request, Status, UserId};
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
 const DAY_S: i64 = 24 * 3600;
@@ -69,13 +69,13 @@ async fn turn_away(
         return Ok(Some(Enqueued::Quarantined));
     }
     let same = sqlx::query(
-        "SELECT id FROM jobs WHERE user = ? AND chat = ? AND unique_id = ? AND preset = ? \
+        "SELECT id FROM jobs WHERE user = ? AND chat = ? AND unique_id = ? AND wish = ? \
              AND status IN ('queued', 'running')",
     )
     .bind(user.0)
     .bind(request.origin.chat.0)
     .bind(unique_id)
-    .bind(request.preset.to_string())
+    .bind(request.wish.to_string())
     .fetch_optional(&mut *transaction)
     .await?;
     if let Some(row) = same
@@ -114,9 +114,22 @@ async fn files_today(connection: &mut SqliteConnection, user: UserId) -> Result<
     Ok(row.map_or(0, |row| row.get(0)))
 }
 
+/// Of jobs that ended longer ago than a day nothing is kept that could fetch the file.
+pub(super) async fn forget_sources(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query(
+        "UPDATE jobs SET request = json_set(request, '$.source.file_id', ''), unique_id = '' \
+         WHERE ended < ? AND unique_id != ''",
+    )
+    .bind(now() - DAY_S)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Counts a file of today, and forgets the days before.
 async fn count_today(connection: &mut SqliteConnection, user: UserId) -> Result<()> {
     let today = now() / DAY_S;
+    forget_sources(connection).await?;
     sqlx::query("DELETE FROM days WHERE day < ?")
         .bind(today)
         .execute(&mut *connection)
@@ -148,9 +161,9 @@ pub(super) async fn enqueue(
     }
     let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
     let remembered: Option<String> =
-        sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND preset = ? AND engine = ?")
+        sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND wish = ? AND engine = ?")
             .bind(unique_id)
-            .bind(request.preset.to_string())
+            .bind(request.wish.to_string())
             .bind(engine)
             .fetch_optional(&mut *transaction)
             .await?
@@ -168,7 +181,7 @@ pub(super) async fn enqueue(
     }
     let turn = turn_of(&mut transaction, user).await?;
     let id: i64 = sqlx::query(
-        "INSERT INTO jobs (update_id, turn, chat, user, unique_id, preset, request, status, phase, cached, parcel, \
+        "INSERT INTO jobs (update_id, turn, chat, user, unique_id, wish, request, status, phase, cached, parcel, \
          created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
     )
     .bind(update_id)
@@ -176,7 +189,7 @@ pub(super) async fn enqueue(
     .bind(request.origin.chat.0)
     .bind(user.0)
     .bind(unique_id)
-    .bind(request.preset.to_string())
+    .bind(request.wish.to_string())
     .bind(json(&request)?)
     .bind(word(&phase))
     .bind(remembered.is_some())
@@ -219,6 +232,18 @@ pub(super) async fn record_send_intent(connection: &mut SqliteConnection, job: J
 
 pub(super) async fn job(connection: &mut SqliteConnection, job: JobId) -> Result<Option<Job>> {
     load(connection, job).await
+}
+
+pub(super) async fn last_job(connection: &mut SqliteConnection, chat: ChatId, user: UserId) -> Result<Option<Job>> {
+    let row = sqlx::query("SELECT MAX(id) FROM jobs WHERE user = ? AND chat = ?")
+        .bind(user.0)
+        .bind(chat.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    match row.get::<Option<i64>, _>(0) {
+        None => Ok(None),
+        Some(id) => load(connection, JobId(id)).await,
+    }
 }
 
 pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

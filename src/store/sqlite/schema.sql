@@ -15,7 +15,7 @@ CREATE TABLE jobs (
     chat           INTEGER NOT NULL,
     user           INTEGER NOT NULL,
     unique_id      TEXT NOT NULL,
-    preset         TEXT NOT NULL,
+    wish         TEXT NOT NULL,
     request        TEXT NOT NULL,
     status         TEXT NOT NULL,
     phase          TEXT NOT NULL,
@@ -39,14 +39,17 @@ CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
 CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
+CREATE INDEX jobs_of_person ON jobs (user, chat, id);
+-- Sources that are kept for a day after the end, for another wish.
+CREATE INDEX jobs_kept ON jobs (ended) WHERE unique_id != '';
 CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
 
 CREATE TABLE results (
     unique_id TEXT NOT NULL,
-    preset    TEXT NOT NULL,
+    wish    TEXT NOT NULL,
     engine    TEXT NOT NULL,
     parcel    TEXT NOT NULL,
-    PRIMARY KEY (unique_id, preset, engine)
+    PRIMARY KEY (unique_id, wish, engine)
 ) STRICT;
 CREATE TABLE quarantine (unique_id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, user)) STRICT;

@@ -13,8 +13,6 @@ use crate::live::{self, Kind};
 pub(crate) const ALIGNMENT: usize = 512;
 /// Beyond what any process can map.
 const FIRST_ADDRESS: u64 = 0x00f0_0000_0000_0000;
-/// What fresh memory holds: mid-grey as luma and as chroma, so that a picture that no kernel wrote is known again.
-const FRESH: u8 = 0x80;
 
 struct Context {
     ordinal: i32,
@@ -161,7 +159,7 @@ impl Device {
         let address = self.next_address;
         self.next_address += (size.next_multiple_of(ALIGNMENT) + ALIGNMENT) as u64;
         self.allocated_bytes += size as u64;
-        let bytes = vec![FRESH; size];
+        let bytes = vec![faults().fresh; size];
         self.blocks.insert(address, Block { context, bytes });
         live::born(Kind::Allocation);
         Ok(address)

@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use crate::codes::Code;
 
+/// What fresh memory holds: mid-grey as luma and as chroma, so that a picture that no kernel wrote is known again.
+const FRESH: u8 = 0x80;
+
 /// Strikes at the n-th of something.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Nth {
@@ -57,6 +60,7 @@ pub(crate) struct Faults {
     pub(crate) context: Option<Code>,
     pub(crate) module: Option<Code>,
     pub(crate) memory_bytes: u64,
+    pub(crate) fresh: u8,
     pub(crate) cuda_at: Option<Nth>,
     pub(crate) cuda_code: Code,
     pub(crate) nvenc_api: (u32, u32),
@@ -97,6 +101,7 @@ impl Faults {
             context: code("FAKE_CUDA_CTX_CREATE")?,
             module: code("FAKE_CUDA_MODULE_LOAD")?,
             memory_bytes: number("FAKE_CUDA_MEM_MAX", value("FAKE_CUDA_MEM_MAX"))?.unwrap_or(8 << 30),
+            fresh: number("FAKE_CUDA_FRESH", value("FAKE_CUDA_FRESH"))?.unwrap_or(FRESH),
             cuda_at: nth("FAKE_CUDA_FAIL_AT", value("FAKE_CUDA_FAIL_AT"))?,
             cuda_code: code("FAKE_CUDA_FAIL_CODE")?.unwrap_or(700),
             nvenc_api: pair("FAKE_NVENC_API", value("FAKE_NVENC_API"))?.unwrap_or((13, 0)),

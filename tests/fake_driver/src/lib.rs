@@ -30,6 +30,7 @@
 //! | `FAKE_CUDA_CTX_CREATE=2` | creating or retaining a context fails with this code |
 //! | `FAKE_CUDA_MODULE_LOAD=222` | loading a kernel fails with this code |
 //! | `FAKE_CUDA_MEM_MAX=8589934592` | bytes of memory of a device; one more fails with 2 |
+//! | `FAKE_CUDA_FRESH=128` | what each byte of fresh memory holds, and so a picture that a kernel should have written: all but 128 is a colour |
 //! | `FAKE_CUDA_FAIL_AT=n` | the n-th copy, memset or launch of the process fails, and so does all that is then asked of its context, until that is destroyed; `n+` means that every later one, in any context, fails too |
 //! | `FAKE_CUDA_FAIL_CODE=700` | with this code |
 //! | `FAKE_NVENC_API=13.0` | newest encoder interface that the driver offers |

@@ -6,7 +6,7 @@ use kadr::media::report::{Action, Mode};
 use kadr::media::{Caps, Control, Limits, convert};
 
 use super::{ffmpeg, kadr, make, number, pictures, shown_s, size_bytes};
-use crate::support::{clip, decoded_frames, playable_mkv};
+use crate::support::{clip, decoded_frames, ffprobe, playable_mkv};
 
 /// A picture with detail everywhere that moves; MPEG-4, so that it is never copied.
 fn natural(name: &str, size: &str, rate: u32, length_s: u32) -> PathBuf {
@@ -124,6 +124,21 @@ fn fit_meets_the_size_of_a_picture_with_detail() {
     let source = natural("natural_360_6s.mkv", "640x360", 25, 6);
     fits(&source, 300_000);
     fits(&source, 700_000);
+}
+
+/// More bytes than the film could use: the level stays what is promised.
+#[test]
+fn fit_of_far_more_than_a_short_film_needs_is_a_film_that_plays() {
+    let source = clip(
+        "noise_1s.mkv",
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=1,noise=alls=40:allf=t -f lavfi -i sine=r=48000:d=1 -c:v mpeg4 -q:v 3 -c:a mp3",
+    );
+    let made = make(&source, "fit:500M");
+    let facts = ffprobe(&made.output, "stream=codec_name,level");
+    let level = facts.split(['|', '\n']).find_map(|field| field.strip_prefix("level="));
+    let level: u32 = level.unwrap().parse().unwrap();
+    assert!(level <= 51, "{facts}");
+    assert_eq!(decoded_frames(&made.output), 25);
 }
 
 #[test]

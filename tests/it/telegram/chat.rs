@@ -242,6 +242,7 @@ async fn hand() -> Hand {
             api_url: playground.api_url(),
             limits,
             shared: None,
+            access: kadr::telegram::access::Access::default(),
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         },
@@ -260,8 +261,9 @@ async fn hand() -> Hand {
             file_id: "nowhere".to_owned(),
             file_unique_id: "U".to_owned(),
             size_bytes: None,
+            announced: kadr::job::Announced::default(),
         },
-        preset: Preset::Play,
+        wish: Preset::Play.into(),
     };
     let Enqueued::New { job, .. } = store.enqueue(1, request, limits, "e").await.unwrap() else {
         panic!("a new job");

@@ -68,6 +68,7 @@ impl Store for Trapped {
         totals() -> Totals;
         set_draining(draining: bool) -> ();
         lift_quarantine() -> u64;
+        last_job(chat: ChatId, user: UserId) -> Option<Job>;
     }
 }
 
@@ -80,6 +81,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         token: playground.token().to_owned(),
         api_url: playground.api_url(),
         shared: None,
+        access: kadr::telegram::access::Access::default(),
         fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
         send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         limits: QueueLimits {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use kadr::courier::Notice;
-use kadr::job::{Lang, Parcel, ParcelKind, Reason};
-use kadr::media::{Preset, Progress, Refusal, Warning};
+use kadr::job::{Lang, Parcel, ParcelKind, Reason, Wish};
+use kadr::media::{Progress, Refusal, Warning};
 use kadr::telegram::text::{self, Value};
 
 fn keys(language: &str) -> BTreeSet<String> {
@@ -222,13 +222,40 @@ fn everything(lang: Lang, language: &str) -> String {
         lines.push(format!("caption\n{caption}"));
     }
     let values = |count: u64| -> Vec<(&'static str, Value)> {
-        let mut values: Vec<(&'static str, Value)> = ["limit", "position", "count", "percent", "min"]
-            .map(|name| (name, count.into()))
-            .to_vec();
+        let mut values: Vec<(&'static str, Value)> =
+            ["limit", "position", "count", "percent", "min", "hours", "attempt"]
+                .map(|name| (name, count.into()))
+                .to_vec();
         values.extend(
             [
-                "preset", "size", "bar", "speed", "left", "job", "default", "language", "before", "after", "took",
-                "what", "wanted", "value", "width", "height",
+                "preset",
+                "size",
+                "bar",
+                "speed",
+                "left",
+                "job",
+                "default",
+                "language",
+                "before",
+                "after",
+                "took",
+                "what",
+                "wanted",
+                "value",
+                "width",
+                "height",
+                "given",
+                "about",
+                "id",
+                "user",
+                "version",
+                "running",
+                "queued",
+                "succeeded",
+                "failed",
+                "canceled",
+                "users",
+                "quarantined",
             ]
             .map(|name| (name, format!("‹{name}›").into())),
         );
@@ -281,9 +308,25 @@ fn a_size_over_the_limit_never_reads_as_the_limit() {
 
 #[test]
 fn every_preset_has_a_button_in_both_languages() {
-    for preset in Preset::OFFERED {
-        let (en, ru) = (text::preset(Lang::En, preset), text::preset(Lang::Ru, preset));
-        assert!(!en.contains("button-") && !ru.contains("button-"), "{en} {ru}");
-        assert_ne!(en, ru);
+    let wishes = [
+        "play",
+        "small",
+        "fit:25M",
+        "best",
+        "hevc",
+        "av1",
+        "audio",
+        "voice",
+        "note",
+        "gif",
+        "sticker",
+        "sheet",
+        "play file",
+    ];
+    for wish in wishes {
+        let wish: Wish = wish.parse().unwrap();
+        for words in [text::wish(Lang::En, wish), text::wish(Lang::Ru, wish)] {
+            assert!(!words.contains("button-") && !words.contains("Unknown"), "{words}");
+        }
     }
 }

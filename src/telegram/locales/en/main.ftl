@@ -3,15 +3,67 @@ help = Send a video, a file, an animation or a round video. I answer with a vide
     ▶️ Play: plays everywhere, copied without loss where possible
     📦 Smaller: at most 720p, about half the size or less
     🎵 Sound: only the audio track
+    and more behind the buttons: round videos, GIFs, stickers, a size of your choice
 
+    A caption chooses at once, such as “note”, “fit 25” (MB) or “720p mute trim 0:10-0:40”. In a group answer a file with /convert.
     /queue shows your files, /cancel stops them, /settings chooses what happens without asking. I take files up to { $limit } MB.
 button-play = ▶️ Play
 button-small = 📦 Smaller
 button-audio = 🎵 Sound
+button-note = ⚪ Round
+button-gif = 🎞️ GIF
+button-fit = ≤ { $size } MB
+button-best = ✨ Best
+button-voice = 🎙 Voice
+button-sticker = 🙂 Sticker
+button-sheet = 🖼 Stills
+button-hevc = HEVC
+button-av1 = AV1
+button-file = 📎 As a file
+button-more = More…
+button-back = ‹ Back
+button-redo = Something else
 button-cancel = Cancel
 button-retry = Try again
 waiting = Good: { $preset }. Now send the file.
 choose = What should I make of it?
+choose-about = { $about }. What should I make of it?
+megabytes = { $size } MB
+auto-what = With /auto and a wish I convert every file of this chat at once, such as: /auto play. /auto off ends it.
+auto-admins = Only an admin of this chat decides that.
+auto-on = From now on every file of this chat becomes: { $preset }. /auto off ends it.
+auto-off = I convert only what I am asked for.
+command-auto = Convert every file of this chat
+wish-wrong = I do not understand “{ $given }”. These words work: play, small, fit 25, audio, voice, note, gif, sticker, sheet, best, hevc, av1, 720p, 30fps, trim 0:10-0:40, rotate 90, track 2, mute, file.
+convert-what = Answer a file with /convert, or with /convert and what you want, such as: /convert note, /convert fit 25.
+again-none = There is nothing that I could do again: what I know of a file I forget after a day.
+forgotten = Done: your settings, your open questions and all I knew of your files are gone. Until midnight (UTC) I still count how many files you sent today.
+not-served = This bot serves invited people only. If you know who runs it, tell them your number: { $id }
+not-served-banned = You cannot use this bot.
+alert-not-served = This bot serves invited people only.
+admin-only = This command is for those who run the bot.
+admin-stats = kadr { $version }
+    In work: { $running }, waiting: { $queued }
+    In the last 24 hours: { $succeeded } done, { $failed } failed, { $canceled } cancelled
+    People today: { $users }, files in quarantine: { $quarantined }
+admin-no-jobs = Nothing is in work and nothing waits.
+admin-job-running = { $job } of { $user }: { $preset }, in progress, try { $attempt }
+admin-job-waiting = { $job } of { $user }: { $preset }, #{ $position }
+admin-jobs-more = … and { $count } more
+admin-who = Whom? Add the person's number, such as: /ban 123456
+admin-banned = { $id } is no longer served.
+admin-allowed = { $id } is served.
+admin-drain = No further file is started; those in work go on. /drain off or a restart ends it.
+admin-drain-off = Files are started again.
+admin-quarantined = { $count ->
+    [0] No file is in quarantine.
+    [one] { $count } file is in quarantine; /quarantine lift lets it in again.
+   *[other] { $count } files are in quarantine; /quarantine lift lets them in again.
+}
+admin-lifted = { $count ->
+    [one] { $count } file may come in again.
+   *[other] { $count } files may come in again.
+}
 queued = In the queue: #{ $position }
 duplicate-queued = This file is already on its way: #{ $position } in the queue.
 duplicate-running = This file is already being worked on.
@@ -74,8 +126,8 @@ failed-disk-full = There is no space left on my side right now. Please try again
 failed-internal = Something went wrong on my side; it has been written down. Please try again.
 queue-empty = You have no files in progress.
 queue-title = Your files:
-queue-running = { $preset }: in progress
-queue-waiting = { $preset }: #{ $position } in the queue
+queue-running = { $job } · { $preset }: in progress
+queue-waiting = { $job } · { $preset }: #{ $position } in the queue
 cancel-choice = Forgotten. Send a video whenever you like.
 cancel-none = There is nothing to cancel.
 cancel-all = { $count ->
@@ -94,6 +146,9 @@ settings-en = English
 settings-ru = Русский
 command-start = What I can do
 command-help = Help
+command-convert = Convert the file that this answers
+command-again = The last file once more
+command-forget-me = Forget all you know of me
 command-queue = My files
 command-cancel = Stop my files
 command-settings = Settings

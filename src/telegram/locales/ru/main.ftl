@@ -3,15 +3,69 @@ help = Пришлите видео, файл, анимацию или кружо
     ▶️ Видео: откроется везде, по возможности без потери качества
     📦 Меньше: не больше 720p, примерно вдвое легче
     🎵 Звук: только звуковая дорожка
+    и другое за кнопками: кружки, гифки, стикеры, нужный размер
 
+    Подпись к файлу выбирает сразу: «кружок», «до 25» (МБ) или «720p без звука обрезать 0:10-0:40». В группе ответьте на файл командой /convert.
     /queue показывает ваши файлы, /cancel останавливает их, /settings задаёт, что делать без вопросов. Принимаю файлы до { $limit } МБ.
 button-play = ▶️ Видео
 button-small = 📦 Меньше
 button-audio = 🎵 Звук
+button-note = ⚪ Кружок
+button-gif = 🎞️ GIF
+button-fit = до { $size } МБ
+button-best = ✨ Лучше
+button-voice = 🎙 Голос
+button-sticker = 🙂 Стикер
+button-sheet = 🖼 Кадры
+button-hevc = HEVC
+button-av1 = AV1
+button-file = 📎 Файлом
+button-more = Ещё…
+button-back = ‹ Назад
+button-redo = Что-нибудь ещё
 button-cancel = Отменить
 button-retry = Ещё раз
 waiting = Хорошо: { $preset }. Теперь пришлите файл.
 choose = Что из него сделать?
+choose-about = { $about }. Что из него сделать?
+megabytes = { $size } МБ
+auto-what = Команда /auto и слово, что нужно: и я сам конвертирую каждый файл этого чата, например: /auto видео. Закончить: /auto off.
+auto-admins = Это решает только администратор чата.
+auto-on = Теперь каждый файл этого чата становится таким: { $preset }. Закончить: /auto off.
+auto-off = Конвертирую только то, о чём попросят.
+command-auto = Конвертировать каждый файл этого чата
+wish-wrong = Не понимаю «{ $given }». Я знаю такие слова: видео, меньше, до 25, звук, голос, кружок, гифка, стикер, кадры, лучше, hevc, av1, 720p, 30fps, обрезать 0:10-0:40, повернуть 90, дорожка 2, без звука, файлом.
+convert-what = Ответьте на файл командой /convert или /convert и словом, что нужно, например: /convert кружок, /convert до 25.
+again-none = Повторять нечего: что я знаю о файле, через сутки забываю.
+forgotten = Готово: ваши настройки, открытые вопросы и всё, что я знал о ваших файлах, удалены. До полуночи (UTC) я ещё помню, сколько файлов вы прислали сегодня.
+not-served = Этот бот только для приглашённых. Если вы знаете, чей он, передайте владельцу ваш номер: { $id }
+not-served-banned = Вам этот бот недоступен.
+alert-not-served = Этот бот только для приглашённых.
+admin-only = Эта команда для тех, кто ведёт бота.
+admin-stats = kadr { $version }
+    В работе: { $running }, в очереди: { $queued }
+    За сутки: готово { $succeeded }, не вышло { $failed }, отменено { $canceled }
+    Людей сегодня: { $users }, файлов в карантине: { $quarantined }
+admin-no-jobs = В работе и в очереди ничего нет.
+admin-job-running = { $job } от { $user }: { $preset }, в работе, попытка { $attempt }
+admin-job-waiting = { $job } от { $user }: { $preset }, №{ $position }
+admin-jobs-more = … и ещё { $count }
+admin-who = Кого? Добавьте номер человека, например: /ban 123456
+admin-banned = { $id } больше не обслуживается.
+admin-allowed = { $id } обслуживается.
+admin-drain = Новые файлы не начинаю, начатые доделаю. Закончить: /drain off или перезапуск.
+admin-drain-off = Снова начинаю файлы.
+admin-quarantined = { $count ->
+    [0] В карантине пусто.
+    [one] В карантине { $count } файл; /quarantine lift впустит его снова.
+    [few] В карантине { $count } файла; /quarantine lift впустит их снова.
+   *[many] В карантине { $count } файлов; /quarantine lift впустит их снова.
+}
+admin-lifted = { $count ->
+    [one] Снова принимаю { $count } файл.
+    [few] Снова принимаю { $count } файла.
+   *[many] Снова принимаю { $count } файлов.
+}
 queued = В очереди: №{ $position }
 duplicate-queued = Этот файл уже в очереди: №{ $position }.
 duplicate-running = Этот файл уже в работе.
@@ -77,8 +131,8 @@ failed-disk-full = У меня закончилось место на диске
 failed-internal = На моей стороне что-то сломалось, я это записал. Попробуйте ещё раз.
 queue-empty = Ваших файлов в работе нет.
 queue-title = Ваши файлы:
-queue-running = { $preset }: в работе
-queue-waiting = { $preset }: №{ $position } в очереди
+queue-running = { $job } · { $preset }: в работе
+queue-waiting = { $job } · { $preset }: №{ $position } в очереди
 cancel-choice = Забыли. Присылайте видео, когда захотите.
 cancel-none = Отменять нечего.
 cancel-all = { $count ->
@@ -98,6 +152,9 @@ settings-en = English
 settings-ru = Русский
 command-start = Что я умею
 command-help = Помощь
+command-convert = Сконвертировать файл, на который это ответ
+command-again = Последний файл ещё раз
+command-forget-me = Забыть всё обо мне
 command-queue = Мои файлы
 command-cancel = Остановить мои файлы
 command-settings = Настройки
