@@ -96,15 +96,17 @@ fn ends(chat: &[Message], asked: &Asked) -> usize {
     words.iter().filter(over).count()
 }
 
-fn fairness(done: &HashMap<i64, usize>, users: usize) -> f64 {
-    let shares: Vec<f64> = (0..users as i64)
-        .map(|user| done.get(&(FIRST + user)).copied().unwrap_or(0) as f64)
+/// Jain's index over what was done for each: 1 where all have the same.
+fn fairness(done: &HashMap<i64, usize>, people: &[i64]) -> f64 {
+    let shares: Vec<f64> = people
+        .iter()
+        .map(|user| done.get(user).copied().unwrap_or(0) as f64)
         .collect();
     let (sum, squares) = (
         shares.iter().sum::<f64>(),
         shares.iter().map(|share| share * share).sum::<f64>(),
     );
-    sum * sum / (users as f64 * squares.max(1e-9))
+    sum * sum / (people.len() as f64 * squares.max(1e-9))
 }
 
 fn plan_faults(playground: &Playground) {
@@ -157,39 +159,26 @@ async fn presses(playground: &Playground, asked: &Asked, stranger: i64) -> Optio
     Some(began.elapsed())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_day_brings_every_request_to_exactly_one_end() {
-    let (users, files, full) = match std::env::var("KADR_DAY") {
-        Ok(text) => {
-            let numbers: Vec<usize> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
-            (numbers[0], numbers[1], true)
-        }
-        Err(_) => (4, 18, false),
+/// How the day is played: by `KADR_DAY="USERS FILES"`, else short.
+fn size() -> (usize, usize, bool) {
+    let Ok(text) = std::env::var("KADR_DAY") else {
+        return (4, 18, false);
     };
-    let mut bot = Bot::start_with(Settings {
-        jobs: Some(Jobs::Number(2)),
-        queue_per_user: Some(1000),
-        ..Settings::default()
-    })
-    .await;
-    let people: Vec<i64> = (0..users as i64).map(|user| FIRST + user).collect();
-    for (at, &user) in people.iter().enumerate() {
-        bot.playground
-            .add_user(user, &format!("P{user}"), if at % 2 == 0 { "en" } else { "ru" });
-    }
-    bot.playground.add_group(GROUP, "All", &people);
-    bot.playground.set_rates(true);
-    plan_faults(&bot.playground);
+    let numbers: Vec<usize> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    (numbers[0], numbers[1], true)
+}
 
+/// Everybody sends their files; gives what was asked and the slowest answer to a button.
+async fn send_all(bot: &Bot, people: &[i64], files: usize) -> (Vec<Asked>, Duration) {
     let mut asked = Vec::new();
     let mut slowest = Duration::ZERO;
     for number in 0..files {
-        let user = people[number % users];
+        let user = people[number % people.len()];
         let (file, caption) = errand(number);
         let file = own(bot.folder.path(), number, &file);
-        // Every tenth is asked for in the group, every twelfth by a button.
+        // Every tenth is asked for in the group, some by a button.
         let in_group = number % 10 == 9;
-        let by_button = number % 12 == 11 && caption == "play" || number % 12 == 5;
+        let by_button = !in_group && number % 12 == 5;
         let (chat, words) = match (in_group, by_button) {
             (true, _) => (GROUP, format!("@{} {caption}", bot.playground.bot_name())),
             (false, true) => (user, String::new()),
@@ -200,58 +189,81 @@ async fn a_day_brings_every_request_to_exactly_one_end() {
             .send_file_in(user, chat, &file, SendAs::Document, &words)
             .unwrap();
         let one = Asked { user, chat, message };
-        if by_button && !in_group {
-            let mut took = None;
-            for _ in 0..200 {
-                took = presses(&bot.playground, &one, people[(number + 1) % users]).await;
-                if took.is_some() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            slowest = slowest.max(took.unwrap_or(Duration::from_secs(10)));
+        if by_button {
+            slowest = slowest.max(press_soon(bot, &one, people[(number + 1) % people.len()]).await);
         }
         asked.push(one);
         // People do not send all at the same moment.
         tokio::time::sleep(Duration::from_millis(120)).await;
     }
+    (asked, slowest)
+}
 
+async fn press_soon(bot: &Bot, one: &Asked, stranger: i64) -> Duration {
+    for _ in 0..200 {
+        if let Some(took) = presses(&bot.playground, one, stranger).await {
+            return took;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("there was no card to press: {:#?}", bot.playground.chat(one.chat));
+}
+
+/// Waits until every request has its end; gives the fairness when half of them had.
+async fn all_ended(bot: &Bot, people: &[i64], asked: &[Asked]) -> f64 {
     let began = Instant::now();
     let mut jain = None;
     loop {
         let mut done: HashMap<i64, usize> = HashMap::new();
-        for one in &asked {
-            let count = ends(&bot.playground.chat(one.chat), one);
-            assert!(
-                count <= 1,
-                "{count} ends of one request of {}: {:#?}",
-                one.user,
-                bot.playground.chat(one.chat)
-            );
+        let mut open = None;
+        for one in asked {
+            let chat = bot.playground.chat(one.chat);
+            let count = ends(&chat, one);
+            assert!(count <= 1, "{count} ends of one request of {}: {chat:#?}", one.user);
             *done.entry(one.user).or_default() += count;
+            if count == 0 {
+                open = Some(chat);
+            }
         }
         let all: usize = done.values().sum();
-        if all * 2 >= files {
-            jain.get_or_insert_with(|| fairness(&done, users));
+        if all * 2 >= asked.len() {
+            jain.get_or_insert_with(|| fairness(&done, people));
         }
-        if all == files {
-            break;
-        }
-        let open: Vec<_> = asked
-            .iter()
-            .filter(|one| ends(&bot.playground.chat(one.chat), one) == 0)
-            .collect();
+        let Some(open) = open else {
+            return jain.unwrap_or_default();
+        };
         assert!(
             began.elapsed() < REST,
-            "{all} of {files} ended; open: {:#?}",
-            open.first().map(|one| bot.playground.chat(one.chat))
+            "{all} of {} ended; open: {open:#?}",
+            asked.len()
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_day_brings_every_request_to_exactly_one_end() {
+    let (users, files, full) = size();
+    let mut bot = Bot::start_with(Settings {
+        jobs: Some(Jobs::Number(2)),
+        queue_per_user: Some(1000),
+        ..Settings::default()
+    })
+    .await;
+    let people: Vec<i64> = (FIRST..).take(users).collect();
+    for (at, &user) in people.iter().enumerate() {
+        let language = if at % 2 == 0 { "en" } else { "ru" };
+        bot.playground.add_user(user, &format!("P{user}"), language);
+    }
+    bot.playground.add_group(GROUP, "All", &people);
+    bot.playground.set_rates(true);
+    plan_faults(&bot.playground);
+    let (asked, slowest) = send_all(&bot, &people, files).await;
+    let jain = all_ended(&bot, &people, &asked).await;
     bot.until_clean().await;
     let calls = bot.playground.transcript();
     let floods = calls.iter().filter(|call| call.status == 429).count();
-    let (share, jain) = (floods as f64 / calls.len() as f64, jain.unwrap_or(0.0));
+    let share = floods as f64 / calls.len() as f64;
     let right = jain > JAIN_MIN && share < FLOOD_SHARE_MAX;
     let line = format!(
         "day: {}, {files} requests of {users} people, each with one end, Jain index {jain:.3}, {:.2} % of {} calls answered \
@@ -261,7 +273,10 @@ async fn a_day_brings_every_request_to_exactly_one_end() {
         calls.len(),
         slowest.as_millis()
     );
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    // In the check only the ends are held: so few people cannot be served evenly.
+    if full {
+        writeln!(std::io::stderr(), "{line}").unwrap();
+        assert!(right, "{line}");
+    }
     bot.stop().await;
-    assert!(right || !full, "{line}");
 }
