@@ -21,6 +21,8 @@ const FIRST: i64 = 100;
 const FAULTS: f64 = 0.05;
 const JAIN_MIN: f64 = 0.95;
 const FLOOD_SHARE_MAX: f64 = 0.01;
+/// Clients give an answer to a button no longer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of the day, once all was sent.
 const REST: Duration = Duration::from_secs(1200);
 
@@ -92,7 +94,9 @@ fn ends(chat: &[Message], asked: &Asked) -> usize {
         // What words cannot become has its caption beside it.
         return media.len();
     }
-    let over = |message: &&&Message| !message.buttons.iter().flatten().any(|(_, data)| data.starts_with("x:"));
+    // A job that can be cancelled and a card that can be pressed are no ends.
+    let open = |data: &str| data.starts_with("x:") || data.starts_with("c:");
+    let over = |message: &&&Message| !message.buttons.iter().flatten().any(|(_, data)| open(data));
     words.iter().filter(over).count()
 }
 
@@ -151,8 +155,8 @@ async fn presses(playground: &Playground, asked: &Asked, stranger: i64) -> Optio
     let _ = playground.press_on(asked.user, asked.chat, card.id, "c:play");
     let _ = playground.press_on(asked.user, asked.chat, card.id, "c:play");
     while answers() == before {
-        if began.elapsed() > Duration::from_secs(10) {
-            return None;
+        if began.elapsed() > ANSWER_MAX {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
