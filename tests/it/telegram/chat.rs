@@ -290,6 +290,7 @@ fn parcel(file_id: Option<&str>) -> Parcel {
         wall_s: 1.0,
         warnings: vec![],
         file_id: file_id.map(str::to_owned),
+        look: None,
     }
 }
 

@@ -206,6 +206,7 @@ fn captions(lang: Lang) -> Vec<String> {
                     ]
                 },
                 file_id: None,
+                look: None,
             },
         ));
     }
