@@ -14,6 +14,7 @@ use crate::telegram::{
     self,
     access::{Access, Place},
     local::{Folder, Shared},
+    throttle::Throttle,
 };
 use crate::worker;
 
@@ -162,6 +163,8 @@ pub struct Config {
     pub shared: Option<Shared>,
     /// Who is served.
     pub access: Access,
+    /// How fast messages go out.
+    pub throttle: Arc<Throttle>,
     /// The largest file that is fetched, bytes.
     pub fetch_bytes_max: u64,
     /// The largest result that is sent, bytes.
@@ -222,6 +225,7 @@ impl Config {
             access,
             fetch_bytes_max,
             send_bytes_max,
+            throttle: Arc::default(),
             database,
             work_dir,
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
@@ -288,6 +292,7 @@ impl Config {
             limits: self.queue,
             shared: self.shared.clone(),
             access: self.access.clone(),
+            throttle: Arc::clone(&self.throttle),
             fetch_bytes_max: self.fetch_bytes_max,
             send_bytes_max: self.send_bytes_max,
         }
@@ -310,6 +315,7 @@ impl fmt::Display for Config {
             access,
             fetch_bytes_max,
             send_bytes_max,
+            throttle: _,
             database,
             work_dir,
             log_dir,

@@ -136,6 +136,12 @@ impl Playground {
         world::BOT_ID
     }
 
+    /// The bot's user name, as people mention it.
+    #[must_use]
+    pub fn bot_name(&self) -> &'static str {
+        world::BOT_NAME
+    }
+
     /// The one token that it accepts.
     #[must_use]
     pub fn token(&self) -> &'static str {

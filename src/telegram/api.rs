@@ -2,7 +2,8 @@
 //! never whole in memory) and downloads. No error carries a URL: it would hold the token.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
 use super::errors::CallError;
+use super::throttle::Throttle;
 use crate::courier::Meter;
 
 const CONNECT_S: u64 = 5;
@@ -29,6 +31,7 @@ pub(super) struct Api {
     /// Without a time limit of its own: every use brings one.
     calls: reqwest::Client,
     downloads: reqwest::Client,
+    throttle: Arc<Throttle>,
 }
 
 impl std::fmt::Debug for Api {
@@ -46,7 +49,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Api {
-    pub(super) fn new(api_url: &str, token: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(api_url: &str, token: &str, throttle: Arc<Throttle>) -> reqwest::Result<Self> {
         let api_url = api_url.trim_end_matches('/');
         let client = || reqwest::Client::builder().connect_timeout(Duration::from_secs(CONNECT_S));
         Ok(Self {
@@ -54,11 +57,29 @@ impl Api {
             files: format!("{api_url}/file/bot{token}"),
             calls: client().build()?,
             downloads: client().read_timeout(STALL).build()?,
+            throttle,
         })
+    }
+
+    /// Whether a message may go out to a chat right now.
+    pub(super) fn is_free(&self, chat: i64) -> bool {
+        self.throttle.is_free(chat, Instant::now())
+    }
+
+    /// Waits for a message's turn; other calls have no limit that is known.
+    async fn turn(&self, method: &str, chat: Option<i64>) {
+        let counts = (method.starts_with("send") && method != "sendChatAction") || method.starts_with("edit");
+        if let (true, Some(chat)) = (counts, chat) {
+            let wait = self.throttle.reserve(chat, Instant::now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
     }
 
     /// A small call with JSON.
     pub(super) async fn call(&self, method: &str, body: &Value, timeout_s: u64) -> Result<Value, CallError> {
+        self.turn(method, body["chat_id"].as_i64()).await;
         let request = self
             .calls
             .post(format!("{}/{method}", self.base))
@@ -93,6 +114,8 @@ impl Api {
         parts: &[Part<'_>],
         answer_within: Duration,
     ) -> Result<Value, CallError> {
+        let chat = fields.iter().find(|(name, _)| *name == "chat_id");
+        self.turn(method, chat.and_then(|(_, chat)| chat.parse().ok())).await;
         let (moved, mut total_bytes) = (Meter::default(), 0);
         let mut form = reqwest::multipart::Form::new();
         for (name, value) in fields {

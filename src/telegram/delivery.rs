@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ impl<S: Store> TelegramCourier<S> {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(options: &Options, store: S) -> anyhow::Result<Self> {
-        let api = Api::new(&options.api_url, &options.token)?;
+        let api = Api::new(&options.api_url, &options.token, Arc::clone(&options.throttle))?;
         Ok(Self {
             fetcher: Fetcher {
                 api: api.clone(),
@@ -425,7 +425,9 @@ impl<S: Store> Courier for TelegramCourier<S> {
             let patient = notice != Notice::Paused;
             return self.show(job, message, body, patient).await.map_err(classify);
         }
-        if !self.pace().is_due(job, &words, Instant::now()) {
+        // Progress takes no turn from what must be said.
+        let free = self.api.is_free(job.request.origin.chat.0);
+        if !free || !self.pace().is_due(job, &words, Instant::now()) {
             return Ok(());
         }
         let message = self.status_message(job).await;

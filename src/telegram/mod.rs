@@ -15,6 +15,7 @@
 //! fetch      its other half: from a file id to the source
 //! pace       pure: which edit may go out now
 //! keyboard   pure: messages and buttons as the Bot API takes them
+//! throttle   pure: how fast messages may go out
 //! errors     pure: what a failed call means
 //! text       every word that users read (Fluent, Russian and English)
 //! local      files of a Bot API server of one's own
@@ -39,9 +40,11 @@ pub mod local;
 pub mod pace;
 mod presses;
 pub mod text;
+pub mod throttle;
 pub mod wish;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -56,6 +59,7 @@ use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
 use self::intake::Press;
 use self::local::Shared;
+use self::throttle::Throttle;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -90,6 +94,8 @@ pub struct Options {
     pub shared: Option<Shared>,
     /// Who is served.
     pub access: Access,
+    /// Shared by all who write to the same chats.
+    pub throttle: Arc<Throttle>,
     /// The largest file that is fetched from the server, bytes.
     pub fetch_bytes_max: u64,
     /// The largest file that is sent to it, bytes.
@@ -110,7 +116,10 @@ impl std::fmt::Debug for Options {
 /// # Errors
 /// Where the server does not answer, or refuses; without the token.
 pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
-    match Api::new(api_url, token)?.call("logOut", &json!({}), LOG_OUT_S).await {
+    match Api::new(api_url, token, Arc::default())?
+        .call("logOut", &json!({}), LOG_OUT_S)
+        .await
+    {
         Ok(_) => Ok(()),
         Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
         Err(CallError::Refused { description, .. }) => anyhow::bail!("refused: {description}"),
@@ -124,7 +133,7 @@ pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Where the token is refused, another process polls with it, or the store fails.
 pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let api = Api::new(&options.api_url, &options.token)?;
+    let api = Api::new(&options.api_url, &options.token, Arc::clone(&options.throttle))?;
     let Some(name) = introduce(&api, &shutdown).await? else {
         return Ok(());
     };

@@ -229,6 +229,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
                     file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
                 }))
             }
+            // No remembered file was sent: to convert anew would end here again.
+            Err(CourierError::StaleFileId) if scratch.is_some() => Ok(End::Finished(Outcome::Failed {
+                reason: Reason::Internal,
+            })),
             Err(CourierError::StaleFileId) => {
                 self.store.forget_result(&job.request, ENGINE_VERSION).await?;
                 Ok(End::Released {

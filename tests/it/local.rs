@@ -194,6 +194,8 @@ async fn results_that_the_server_cannot_read_are_streamed() {
         bot.playground.send_file(1, &playable_mkv(), SendAs::Document).unwrap();
         bot.press(1, if count == 1 { "c:play" } else { "c:audio" }).await;
         bot.until_results(1, count).await;
+        // Only then the call is in the transcript.
+        bot.until_clean().await;
     }
     let calls = bot.playground.transcript();
     let delivered: Vec<u16> = calls

@@ -11,6 +11,7 @@ mod bot;
 mod cancel;
 mod cli;
 mod corpus;
+mod day;
 mod disk;
 mod doctor;
 mod fake_driver;

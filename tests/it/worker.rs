@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use kadr::courier::CourierError;
-use kadr::job::{Job, JobId, Phase, Status, UserId};
+use kadr::job::{Job, JobId, Phase, Reason, Status, UserId};
 use kadr::media::{Choice, Limits, Machine};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{CancelAnswer, Enqueued, Store, StoreError};
@@ -184,6 +184,18 @@ async fn remembered_result_does_not_wait_for_a_slot_and_a_stale_one_is_made_agai
     house.courier.stall_fetch.store(false, SeqCst);
     house.until_status(stale.id, Status::Succeeded).await;
     assert_eq!(house.courier.count(stale.id, RESULT), 1);
+}
+
+#[tokio::test]
+async fn upload_that_is_refused_as_a_stale_file_ends_the_job_and_is_not_made_for_ever() {
+    let house = House::new().await;
+    let faults = [CourierError::StaleFileId, CourierError::StaleFileId];
+    house.courier.deliver_faults.lock().unwrap().extend(faults);
+    let job = add(&house.store, 1, "clip", 1).await;
+    house.until_status(job.id, Status::Failed).await;
+    assert_eq!(house.job(job.id).await.reason, Some(Reason::Internal));
+    assert_eq!(house.courier.count(job.id, "deliver"), 1);
+    house.until_clean().await;
 }
 
 #[tokio::test]

@@ -243,6 +243,7 @@ async fn hand() -> Hand {
             limits,
             shared: None,
             access: kadr::telegram::access::Access::default(),
+            throttle: std::sync::Arc::default(),
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         },

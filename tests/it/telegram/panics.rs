@@ -84,6 +84,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         api_url: playground.api_url(),
         shared: None,
         access: kadr::telegram::access::Access::default(),
+        throttle: std::sync::Arc::default(),
         fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
         send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         limits: QueueLimits {
