@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Preset, Recipe, Refusal, UnknownWord, Warning};
+use crate::media::{Look, Preset, Recipe, Refusal, UnknownWord, Warning};
 
 /// A job's number, unique for ever in one store. Displayed as `j17`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -336,6 +336,9 @@ pub struct Parcel {
     pub warnings: Vec<Warning>,
     /// Set where the platform already has the result: sent again without bytes.
     pub file_id: Option<String>,
+    /// What the source was, as the engine saw it.
+    #[serde(default)]
+    pub look: Option<Look>,
 }
 
 /// One accepted request on its way.

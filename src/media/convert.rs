@@ -12,6 +12,7 @@ use super::error::{MediaError, Refusal};
 use super::ffi::{Device, Pass, log};
 use super::info::MediaInfo;
 use super::limits::Limits;
+use super::look::Look;
 use super::plan::{AIM, Plan, RATE_BPS_MAX, Rate, plan};
 use super::preset::{Container, VideoCodec};
 use super::probe::{open_file, probe};
@@ -458,6 +459,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         cpu_s: 0.0,
         in_bytes: info.size_bytes,
         out_bytes: verdict.size_bytes,
+        look: Some(Look::from(info)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::look::Look;
+
 /// How the output came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,6 +118,9 @@ pub struct Report {
     pub in_bytes: u64,
     /// Size of the result, bytes.
     pub out_bytes: u64,
+    /// What the source was; not in the line, which `kadr probe` gives in full.
+    #[serde(skip)]
+    pub look: Option<Look>,
 }
 
 fn one() -> u32 {

@@ -13,6 +13,7 @@ use std::future::Future;
 use tokio::sync::watch;
 
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Reason, Request, UserId};
+use crate::media::Look;
 
 /// An update as the platform sent it, before anyone acted on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,8 +247,10 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn record_send_intent(&self, job: JobId) -> impl Future<Output = Result<bool>> + Send;
     /// A job by number.
     fn job(&self, job: JobId) -> impl Future<Output = Result<Option<Job>>> + Send;
-    /// The newest job of a person in a chat.
+    /// The newest job of a person in a chat among those whose source is still known.
     fn last_job(&self, chat: ChatId, user: UserId) -> impl Future<Output = Result<Option<Job>>> + Send;
+    /// What a file was, where it was converted before.
+    fn look(&self, file_unique_id: &str) -> impl Future<Output = Result<Option<Look>>> + Send;
     /// Jobs that are not over, running first, then in the order of claiming; of one user, or all.
     fn queue(&self, user: Option<UserId>) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
     /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.

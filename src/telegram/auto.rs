@@ -5,12 +5,17 @@ use serde_json::json;
 use super::dialogue::{Handled, HandlerError, Settings, Talk};
 use super::intake::Auto;
 use super::text;
+use super::wish::Reading;
 use crate::job::{Source, UserId};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Talk<'_, S> {
-    /// A file in a group that nobody asked for: only where the chat wants all of its files converted.
+    /// A file in a group that nobody asked for: only where the chat wants all of its files converted,
+    /// and where this person chose beforehand what the next file becomes.
     pub(super) async fn overheard(&self, source: Source) -> Handled {
+        if self.dialogue().await?.waiting().is_some() {
+            return self.file(source, Reading::Other).await;
+        }
         let settings = self.desk.store.settings(self.of_chat()).await?;
         let settings: Settings = settings
             .and_then(|text| serde_json::from_str(&text).ok())

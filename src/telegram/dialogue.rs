@@ -15,7 +15,7 @@ use super::keyboard::{self, message_body, reply_to};
 use super::text;
 use super::wish::Reading;
 use crate::courier::{CourierError, Notice};
-use crate::job::{Job, JobId, Lang, MessageId, Origin, Reason, Request, Source, Status, Wish};
+use crate::job::{ChatId, Job, JobId, Lang, MessageId, Origin, Reason, Request, Source, Status, Wish};
 use crate::media::ENGINE_VERSION;
 use crate::store::{CancelAnswer, Enqueued, QueueLimits, Store, StoreError};
 
@@ -48,6 +48,22 @@ impl Dialogue {
         }
     }
 
+    /// What was chosen for the file to come.
+    pub(super) fn waiting(&self) -> Option<Wish> {
+        match self {
+            Self::WaitingForVideo { wish, .. } => Some(*wish),
+            Self::Idle | Self::Choosing { .. } => None,
+        }
+    }
+
+    /// The same choice for the file to come, with these cards.
+    pub(super) fn with(waiting: Option<Wish>, cards: Vec<Card>) -> Self {
+        match waiting {
+            Some(wish) => Self::WaitingForVideo { wish, cards },
+            None => Self::of_cards(cards),
+        }
+    }
+
     /// What is left when a choice was made.
     pub(super) fn of_cards(cards: Vec<Card>) -> Self {
         if cards.is_empty() {
@@ -64,6 +80,9 @@ pub(super) struct Card {
     pub(super) card: MessageId,
     pub(super) message: MessageId,
     pub(super) source: Source,
+    /// The update that asked: a second delivery of it asks no second time.
+    #[serde(default)]
+    pub(super) update_id: i64,
 }
 
 /// What a person set.
@@ -149,6 +168,7 @@ impl<S: Store> Desk<S> {
         }
         match intake {
             Intake::File(source, said) => talk.file(source, said).await,
+            Intake::Info(source) => talk.info(&source).await,
             Intake::Overheard(source) => talk.overheard(source).await,
             Intake::TooLarge { size_bytes } => {
                 let reason = Reason::TooLargeToFetch {
@@ -177,7 +197,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     /// The same, under the message that it belongs to.
-    async fn reply(
+    pub(super) async fn reply(
         &self,
         to: MessageId,
         words: &str,
@@ -200,7 +220,18 @@ impl<S: Store> Talk<'_, S> {
         words: &str,
         keyboard: Option<InlineKeyboardMarkup>,
     ) -> Result<bool, HandlerError> {
-        let mut body = message_body(self.sender.chat.0, words, keyboard);
+        self.edit_in(self.sender.chat, message, words, keyboard).await
+    }
+
+    /// The same in any chat: a person's jobs may be in several.
+    async fn edit_in(
+        &self,
+        chat: ChatId,
+        message: MessageId,
+        words: &str,
+        keyboard: Option<InlineKeyboardMarkup>,
+    ) -> Result<bool, HandlerError> {
+        let mut body = message_body(chat.0, words, keyboard);
         body["message_id"] = json!(message.0);
         match self.desk.api.call_patiently("editMessageText", &body).await {
             Err(error) if error.is_message_gone() => Ok(false),
@@ -247,6 +278,7 @@ impl<S: Store> Talk<'_, S> {
             Command::Cancel(Some(job)) => self.cancel_one(job).await,
             Command::Convert => self.say(&text::say(self.lang, "convert-what"), None).await.map(drop),
             Command::Auto(wish) => self.auto(wish).await,
+            Command::Info => self.info_of_last().await,
             Command::Again => self.again().await,
             Command::ForgetMe => self.forget_me().await,
             Command::Stats
@@ -264,13 +296,14 @@ impl<S: Store> Talk<'_, S> {
     }
 
     /// A file: what was said with it, what was chosen before, the default of the person's settings, or a question.
-    async fn file(&self, source: Source, said: Reading) -> Handled {
+    pub(super) async fn file(&self, source: Source, said: Reading) -> Handled {
         let message = self.sender.message;
         let dialogue = self.dialogue().await?;
+        let mut refused = None;
         let wish = match (said, &dialogue) {
-            (Reading::Wrong { given }, _) => {
-                let words = text::tell(self.lang, "wish-wrong", &[("given", given.into())]);
-                return self.reply(message, &words, None).await.map(drop);
+            (Reading::Wrong { given, fault }, _) => {
+                refused = Some(text::fault(self.lang, fault, given));
+                None
             }
             (Reading::Wish(wish), _) => Some(wish),
             (Reading::Other, Dialogue::WaitingForVideo { wish, .. }) => Some(*wish),
@@ -284,15 +317,28 @@ impl<S: Store> Talk<'_, S> {
             }
             return self.answer(answer, message, None).await;
         }
+        let waiting = dialogue.waiting();
         let mut cards = dialogue.cards();
-        if cards.iter().any(|card| card.message == message) {
-            return Ok(());
+        if let Some(place) = cards.iter().position(|card| card.message == message) {
+            if cards[place].update_id == self.update_id {
+                return Ok(());
+            }
+            // Asked again, it is asked where its reader looks now.
+            let old = cards.remove(place);
+            let body = json!({ "chat_id": self.sender.chat.0, "message_id": old.card.0 });
+            if let Err(error) = self.desk.api.call_patiently("deleteMessage", &body).await {
+                tracing::debug!(?error, "an old question stays");
+            }
         }
-        let card = self.card(source, message).await?;
+        // Words that cannot be followed lose nobody the file: the buttons are under the refusal.
+        let card = match refused {
+            Some(words) => self.card_saying(&words, source, message).await?,
+            None => self.card(source, message).await?,
+        };
         cards.push(card);
         let excess = cards.len().saturating_sub(CARDS_MAX);
         cards.drain(..excess);
-        self.set_dialogue(&Dialogue::Choosing { cards }).await
+        self.set_dialogue(&Dialogue::with(waiting, cards)).await
     }
 
     /// Asks what shall become of a file.
@@ -301,10 +347,19 @@ impl<S: Store> Talk<'_, S> {
             Some(about) => text::tell(self.lang, "choose-about", &[("about", about.into())]),
             None => text::say(self.lang, "choose"),
         };
+        self.card_saying(&words, source, message).await
+    }
+
+    async fn card_saying(&self, words: &str, source: Source, message: MessageId) -> Result<Card, HandlerError> {
         let card = self
-            .reply(message, &words, Some(keyboard::choices(self.lang, false)))
+            .reply(message, words, Some(keyboard::choices(self.lang, false)))
             .await?;
-        Ok(Card { card, message, source })
+        Ok(Card {
+            card,
+            message,
+            source,
+            update_id: self.update_id,
+        })
     }
 
     pub(super) fn is_admin(&self) -> bool {
@@ -314,7 +369,7 @@ impl<S: Store> Talk<'_, S> {
     /// The newest file of this person in this chat once more, if it is still known.
     async fn again(&self) -> Handled {
         let last = self.desk.store.last_job(self.sender.chat, self.sender.user).await?;
-        match last.filter(|job| !job.request.source.file_id.is_empty()) {
+        match last {
             None => self.say(&text::say(self.lang, "again-none"), None).await.map(drop),
             Some(job) => {
                 let Request { origin, source, wish } = job.request;
@@ -490,7 +545,9 @@ impl<S: Store> Talk<'_, S> {
         if let CancelAnswer::Canceled(job) = answer
             && let Some(message) = job.status_message.or(pressed)
         {
-            self.edit(message, &text::say(self.lang, "canceled"), None).await?;
+            let origin = &job.request.origin;
+            let words = text::say(origin.lang, "canceled");
+            self.edit_in(origin.chat, message, &words, None).await?;
         }
         Ok(())
     }

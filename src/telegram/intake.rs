@@ -36,6 +36,8 @@ pub enum Command {
     Convert,
     /// `/auto WISH` or `/auto off`: what becomes of every file of this chat
     Auto(Auto),
+    /// `/info` that answers no file
+    Info,
     /// `/again`
     Again,
     /// `/forget_me`
@@ -146,6 +148,8 @@ pub enum Intake {
     File(Source, Reading),
     /// A file in a group that nobody asked anything of.
     Overheard(Source),
+    /// What this file is.
+    Info(Source),
     /// A file that the platform would not hand out.
     TooLarge {
         /// As announced, bytes.
@@ -182,6 +186,13 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 group: !message.chat.is_private(),
                 language_code: from.language_code.clone(),
             };
+            let asked = message.text().and_then(|text| command(text, me));
+            if let (Some(Command::Info), Some(answered)) = (asked, message.reply_to_message())
+                && let Some(source) = source_of(answered)
+            {
+                sender.message = MessageId(answered.id.0.into());
+                return Some((sender, Intake::Info(source)));
+            }
             // Words that answer a file are about that file, whoever sent it.
             if let (Some(said), Some(answered)) = (asked_in(message, me), message.reply_to_message())
                 && file_of(answered).is_some()
@@ -242,11 +253,19 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
     }
 }
 
-/// What follows the bot's name.
+/// What follows the bot's name. A longer name that begins with it, or an address that ends with it, is somebody else.
 fn after_mention<'a>(text: &'a str, me: &str) -> Option<&'a str> {
     let mention = format!("@{me}");
-    let mut places = text.as_bytes().windows(mention.len());
-    let at = places.position(|place| place.eq_ignore_ascii_case(mention.as_bytes()))?;
+    let bytes = text.as_bytes();
+    let of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let at = (0..bytes.len()).find(|&at| {
+        let end = at + mention.len();
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        let named = bytes
+            .get(at..end)
+            .is_some_and(|place| place.eq_ignore_ascii_case(mention.as_bytes()));
+        named && !of_name(before) && !of_name(bytes.get(end))
+    })?;
     text.get(at + mention.len()..)
 }
 
@@ -259,18 +278,9 @@ fn asked_in(message: &Message, me: &str) -> Option<Reading> {
     } else {
         Some(after_mention(text, me)?)
     };
-    Some(
-        match words.map(|words| words.trim_matches(|letter: char| letter.is_whitespace() || letter == ',')) {
-            None | Some("") => Reading::Other,
-            Some(words) => match wish::read(words) {
-                // After a command every word is meant for us.
-                Reading::Other => Reading::Wrong {
-                    given: words.chars().take(40).collect(),
-                },
-                reading => reading,
-            },
-        },
-    )
+    let words = words.map(|words| words.trim_matches(|letter: char| letter.is_whitespace() || letter == ','));
+    // After a command every word is meant for us.
+    Some(words.map_or(Reading::Other, wish::read_all))
 }
 
 fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -> Intake {
@@ -288,15 +298,20 @@ fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -
         Some(file) if u64::from(file.size) > size_bytes_max => Intake::TooLarge {
             size_bytes: file.size.into(),
         },
-        Some(file) => {
-            let source = Source {
-                file_id: file.id.0.clone(),
-                file_unique_id: file.unique_id.0.clone(),
-                size_bytes: (file.size > 0).then_some(file.size.into()),
-                announced: announced(message),
-            };
-            Intake::File(source, said)
-        }
+        Some(file) => Intake::File(source_of_file(message, file), said),
+    }
+}
+
+fn source_of(message: &Message) -> Option<Source> {
+    file_of(message).map(|file| source_of_file(message, file))
+}
+
+fn source_of_file(message: &Message, file: &FileMeta) -> Source {
+    Source {
+        file_id: file.id.0.clone(),
+        file_unique_id: file.unique_id.0.clone(),
+        size_bytes: (file.size > 0).then_some(file.size.into()),
+        announced: announced(message),
     }
 }
 
@@ -378,6 +393,7 @@ fn command(text: &str, me: &str) -> Option<Command> {
                 Reading::Other | Reading::Wrong { .. } => Auto::Unsaid,
             },
         })),
+        "info" => Some(Command::Info),
         "again" => Some(Command::Again),
         "forget_me" => Some(Command::ForgetMe),
         "stats" => Some(Command::Stats),

@@ -8,6 +8,7 @@
 //! access     pure: who is served
 //! admin      handlers of the operators' commands
 //! auto       handlers: what becomes of every file of a chat
+//! info       handlers: what a file is, in words
 //! dialogue   handlers: record in the store, answer, never wait for work
 //! presses    the same for buttons
 //! delivery   the courier that the worker calls: status messages, results
@@ -32,6 +33,7 @@ pub mod delivery;
 mod dialogue;
 pub mod errors;
 mod fetch;
+pub mod info;
 pub mod intake;
 mod keyboard;
 pub mod local;
@@ -176,7 +178,7 @@ async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Op
         }
     };
     for (lang, code) in [(Lang::En, ""), (Lang::Ru, "ru")] {
-        let commands: Vec<Value> = ["start", "help", "convert", "auto", "again", "queue", "cancel", "settings", "forget_me"]
+        let commands: Vec<Value> = ["start", "help", "convert", "auto", "info", "again", "queue", "cancel", "settings", "forget_me"]
             .iter()
             .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{}", name.replace('_', "-"))) }))
             .collect();

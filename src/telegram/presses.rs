@@ -108,31 +108,21 @@ impl<S: Store> Talk<'_, S> {
         };
         self.answer_press(query, None).await;
         let dialogue = self.dialogue().await?;
-        let waiting = match &dialogue {
-            Dialogue::WaitingForVideo { wish, .. } => Some(*wish),
-            Dialogue::Idle | Dialogue::Choosing { .. } => None,
-        };
+        let waiting = dialogue.waiting();
         let mut cards = dialogue.cards();
         let Request { origin, source, .. } = job.request;
         // Pressed twice it asks once.
         if !cards.iter().any(|card| card.message == origin.message) {
             let card = self.card(source, origin.message).await?;
             cards.push(card);
-            let next = match waiting {
-                Some(wish) => Dialogue::WaitingForVideo { wish, cards },
-                None => Dialogue::of_cards(cards),
-            };
-            self.set_dialogue(&next).await?;
+            self.set_dialogue(&Dialogue::with(waiting, cards)).await?;
         }
         Ok(())
     }
 
     async fn choose(&self, query: &str, wish: Wish) -> Handled {
         let dialogue = self.dialogue().await?;
-        let waiting = match &dialogue {
-            Dialogue::WaitingForVideo { wish, .. } => Some(*wish),
-            Dialogue::Idle | Dialogue::Choosing { .. } => None,
-        };
+        let waiting = dialogue.waiting();
         let mut cards = dialogue.cards();
         let Some(place) = cards.iter().position(|card| card.card == self.sender.message) else {
             // The second half of a double press, or somebody else's card.
@@ -150,11 +140,7 @@ impl<S: Store> Talk<'_, S> {
         };
         let card = cards.remove(place);
         if self.do_pressed(query, card.source, card.message, wish).await? {
-            let left = match waiting {
-                Some(wish) => Dialogue::WaitingForVideo { wish, cards },
-                None => Dialogue::of_cards(cards),
-            };
-            self.set_dialogue(&left).await?;
+            self.set_dialogue(&Dialogue::with(waiting, cards)).await?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{Loader, static_loader};
 use unic_langid::{LanguageIdentifier, langid};
 
+use super::wish::Fault;
 use crate::courier::Notice;
 use crate::job::{Announced, Lang, Parcel, Reason, Source, Wish};
 use crate::media::{Preset, Progress, Refusal, Warning};
@@ -121,6 +122,21 @@ pub(super) fn about(lang: Lang, source: &Source) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
+/// Why words cannot be followed: what was given, what is allowed, and an example.
+#[must_use]
+pub fn fault(lang: Lang, fault: Fault, given: String) -> String {
+    let key = match fault {
+        Fault::Word => "wish-wrong",
+        Fault::Size => "wish-wrong-size",
+        Fault::Trim => "wish-wrong-trim",
+        Fault::Turn => "wish-wrong-turn",
+        Fault::Track => "wish-wrong-track",
+        Fault::Height => "wish-wrong-height",
+        Fault::Rate => "wish-wrong-rate",
+    };
+    tell(lang, key, &[("given", given.into())])
+}
+
 /// How a job stands.
 #[must_use]
 pub fn notice(lang: Lang, notice: &Notice) -> String {
@@ -191,7 +207,7 @@ fn percent(done: u64, total: u64) -> u64 {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a day")]
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     clock_of(seconds.round() as u64)
 }
 
@@ -394,10 +410,19 @@ fn megabytes_over(lang: Lang, bytes: u64) -> String {
     decimal(lang, tenths / 10.0)
 }
 
+/// Frames a second as people write them: `25`, `23.98`, `29.97`; with a comma in Russian.
+pub(super) fn rate(lang: Lang, value: f64) -> String {
+    let digits = format!("{value:.2}");
+    separated(lang, digits.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// One decimal where it says something: `20`, `20.1`, `0.4`; with a comma in Russian.
-fn decimal(lang: Lang, value: f64) -> String {
+pub(super) fn decimal(lang: Lang, value: f64) -> String {
     let digits = format!("{value:.1}");
-    let digits = digits.strip_suffix(".0").unwrap_or(&digits);
+    separated(lang, digits.strip_suffix(".0").unwrap_or(&digits))
+}
+
+fn separated(lang: Lang, digits: &str) -> String {
     match lang {
         Lang::En => digits.to_owned(),
         Lang::Ru => digits.replace('.', ","),

@@ -16,7 +16,54 @@ pub enum Reading {
     Wrong {
         /// The words at fault.
         given: String,
+        /// What is wrong with them.
+        fault: Fault,
     },
+}
+
+/// What a word lacks: decides what the refusal says is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is none of ours.
+    Word,
+    /// The size of `fit`.
+    Size,
+    /// The times of `trim`.
+    Trim,
+    /// The degrees of `rotate`.
+    Turn,
+    /// The number of `track`.
+    Track,
+    /// The lines of `height`.
+    Height,
+    /// The frames of `fps`.
+    Rate,
+}
+
+impl Fault {
+    /// Every fault, for the tests of the words.
+    pub const EACH: [Self; 7] = [
+        Self::Word,
+        Self::Size,
+        Self::Trim,
+        Self::Turn,
+        Self::Track,
+        Self::Height,
+        Self::Rate,
+    ];
+
+    /// Of the value after this word of the recipe.
+    fn of(word: &str) -> Self {
+        match word {
+            "fit" => Self::Size,
+            "trim" => Self::Trim,
+            "rotate" => Self::Turn,
+            "track" => Self::Track,
+            "height" => Self::Height,
+            "fps" => Self::Rate,
+            _ => Self::Word,
+        }
+    }
 }
 
 /// Words that stand alone: ours, and the recipe's.
@@ -68,6 +115,8 @@ const WITH_VALUE: [(&str, &str); 11] = [
     ("fps", "fps"),
 ];
 const AS_FILE: [&str; 4] = ["file", "файл", "файлом", "document"];
+/// Of somebody's words no more is said back.
+const GIVEN_CHARS_MAX: usize = 40;
 /// After a number of `fit`: megabytes it is anyway.
 const MEGABYTES: [&str; 3] = ["mb", "мб", "m"];
 
@@ -75,26 +124,49 @@ fn of(table: &[(&'static str, &'static str)], word: &str) -> Option<&'static str
     table.iter().find(|(ours, _)| *ours == word).map(|(_, recipe)| *recipe)
 }
 
+/// Words as they are compared: lower case, without the marks that people put between them, and with the dashes that
+/// phones make of a hyphen.
+fn words_of(text: &str) -> Vec<String> {
+    let plain = text.to_lowercase().replace(['–', '—', '−'], "-");
+    let trimmed = plain
+        .split_whitespace()
+        .map(|word| word.trim_matches(|letter: char| matches!(letter, ',' | ';' | '!' | '"' | '«' | '»')));
+    let mut words: Vec<String> = Vec::new();
+    for word in trimmed.filter(|word| !word.is_empty()) {
+        match words.last_mut() {
+            // `0:10 - 0:40`: a dash belongs to the times on both sides of it.
+            Some(last) if is_time(last) && word == "-" => last.push('-'),
+            Some(last) if last.strip_suffix('-').is_some_and(is_time) && is_time(word) => last.push_str(word),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+fn is_time(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_digit())
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'))
+}
+
 /// Reads what was written.
 #[must_use]
 pub fn read(text: &str) -> Reading {
-    let lower = text.to_lowercase();
-    let trimmed = lower
-        .split_whitespace()
-        .map(|word| word.trim_matches(|letter: char| matches!(letter, ',' | ';' | '!' | '"')))
-        .filter(|word| !word.is_empty());
-    let words: Vec<&str> = trimmed.collect();
+    let words = words_of(text);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut wish = Wish::default();
     let mut at = 0;
     while at < words.len() {
         match take(&mut wish, &words[at..]) {
             Ok(taken) => at += taken,
             // Not even the first word is ours: it is not meant for us.
-            Err(0) if at == 0 => return Reading::Other,
-            Err(wrong) => {
+            Err((0, _)) if at == 0 => return Reading::Other,
+            Err((wrong, fault)) => {
                 let to = (at + wrong.max(1)).min(words.len());
                 return Reading::Wrong {
-                    given: words[at..to].join(" "),
+                    given: short(&words[at..to].join(" ")),
+                    fault,
                 };
             }
         }
@@ -102,8 +174,25 @@ pub fn read(text: &str) -> Reading {
     if at == 0 { Reading::Other } else { Reading::Wish(wish) }
 }
 
-/// How many words were used up; an error says how many are at fault, 0 where the first is unknown.
-fn take(wish: &mut Wish, words: &[&str]) -> Result<usize, usize> {
+/// What was meant for us from its first word on, as after a command: there every word counts.
+#[must_use]
+pub fn read_all(text: &str) -> Reading {
+    match read(text) {
+        Reading::Other if !words_of(text).is_empty() => Reading::Wrong {
+            given: short(text.trim()),
+            fault: Fault::Word,
+        },
+        reading => reading,
+    }
+}
+
+/// As much of somebody's words as is said back.
+fn short(words: &str) -> String {
+    words.chars().take(GIVEN_CHARS_MAX).collect()
+}
+
+/// How many words were used up; an error says how many are at fault, 0 where the first is unknown, and how.
+fn take(wish: &mut Wish, words: &[&str]) -> Result<usize, (usize, Fault)> {
     let [first, rest @ ..] = words else { return Ok(0) };
     if AS_FILE.contains(first) {
         wish.as_file = true;
@@ -113,25 +202,33 @@ fn take(wish: &mut Wish, words: &[&str]) -> Result<usize, usize> {
         wish.recipe.mute = true;
         return Ok(2);
     }
+    let mut read = |words: String| wish.recipe.read(&words);
     if let Some(word) = of(&ALONE, first) {
-        return wish.recipe.read(word).map(|()| 1).map_err(|_| 1);
+        return read(word.to_owned()).map(|()| 1).map_err(|_| (1, Fault::Word));
     }
     if let Some(word) = of(&WITH_VALUE, first) {
-        let value = rest.first().ok_or(1_usize)?;
-        let value = value.replace("мб", "mb");
-        wish.recipe.read(&format!("{word}:{value}")).map_err(|_| 2_usize)?;
+        let fault = Fault::of(word);
+        let value = rest.first().ok_or((1, fault))?;
+        let value = match word {
+            "fit" => value.replace("мб", "mb").replace(',', "."),
+            _ => (*value).to_owned(),
+        };
+        read(format!("{word}:{value}")).map_err(|_| (2, fault))?;
         let unit = word == "fit" && rest.get(1).is_some_and(|unit| MEGABYTES.contains(unit));
         return Ok(if unit { 3 } else { 2 });
     }
-    for (ending, word) in [("fps", "fps"), ("p", "height")] {
+    // The letter after the lines may be a Russian one: it looks the same.
+    for (ending, word) in [("fps", "fps"), ("p", "height"), ("р", "height")] {
         let number = first.strip_suffix(ending).filter(|number| !number.is_empty());
         if let Some(number) = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
-            return wish.recipe.read(&format!("{word}:{number}")).map(|()| 1).map_err(|_| 1);
+            return read(format!("{word}:{number}"))
+                .map(|()| 1)
+                .map_err(|_| (1, Fault::of(word)));
         }
     }
     // A value that is wrong is a mistake; a word that is none of the recipe's is just a word.
-    let known = first
-        .split_once(':')
-        .is_some_and(|(word, _)| of(&WITH_VALUE, word).is_some());
-    wish.recipe.read(first).map(|()| 1).map_err(|_| usize::from(known))
+    let known = first.split_once(':').and_then(|(word, _)| of(&WITH_VALUE, word));
+    read((*first).to_owned())
+        .map(|()| 1)
+        .map_err(|_| known.map_or((0, Fault::Word), |word| (1, Fault::of(word))))
 }

@@ -103,6 +103,7 @@ pub(super) fn parcel_of(report: &Report, wish: Wish) -> Parcel {
         wall_s: report.wall_s,
         warnings: report.warnings.clone(),
         file_id: None,
+        look: report.look.clone(),
     }
 }
 

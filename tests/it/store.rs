@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use kadr::job::{
     ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source, Status, UserId,
 };
-use kadr::media::Preset;
+use kadr::media::{Look, Preset};
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Standing, Store, StoreError,
@@ -65,6 +65,7 @@ pub(crate) fn parcel() -> Parcel {
         wall_s: 0.5,
         warnings: vec![],
         file_id: None,
+        look: None,
     }
 }
 
@@ -191,6 +192,53 @@ async fn source_of_a_job_is_forgotten_after_a_day_and_after_a_cancel_at_once() {
     assert_eq!(source(old).await, "");
     assert_eq!(source(young).await, "id-young");
     assert_eq!(source(canceled).await, "");
+}
+
+#[tokio::test]
+async fn source_of_a_job_is_forgotten_after_a_day_while_nobody_asks_for_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let job = add(&store, 1, "old", 1).await;
+    succeed(&store, &take(&store).await).await;
+    assert!(store.last_job(ChatId(1), UserId(1)).await.unwrap().is_some());
+    let path = folder.path().join("kadr.db");
+    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    sqlx::query("UPDATE jobs SET ended = ended - 86401")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    raw.close().await.unwrap();
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+    let old = store.job(job.id).await.unwrap().unwrap();
+    assert_eq!(old.request.source.file_id, "");
+    assert_eq!(store.last_job(ChatId(1), UserId(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_file_was_is_known_once_it_was_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "a", 1).await;
+    let claim = take(&store).await;
+    assert_eq!(store.look("a").await.unwrap(), None);
+    let look = Look {
+        container: "AVI".to_owned(),
+        duration_s: Some(1.5),
+        picture: None,
+        sounds: vec![],
+        subtitles: 1,
+    };
+    let parcel = Parcel {
+        look: Some(look.clone()),
+        ..parcel()
+    };
+    store.advance(claim.fence, Phase::Deliver, Some(parcel)).await.unwrap();
+    let outcome = Outcome::Succeeded {
+        file_id: Some("R".to_owned()),
+    };
+    store.finish(claim.fence, outcome, ENGINE).await.unwrap();
+    assert_eq!(store.look("a").await.unwrap(), Some(look));
+    assert_eq!(store.look("b").await.unwrap(), None);
 }
 
 #[tokio::test]

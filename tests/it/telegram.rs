@@ -1,5 +1,6 @@
 //! The chat side without a chat: what an update wants, what an error means, what may go out when, and every word.
 
+mod asked;
 mod chat;
 mod panics;
 mod words;
@@ -14,7 +15,7 @@ use kadr::media::Preset;
 use kadr::telegram::errors::{CallError, classify};
 use kadr::telegram::intake::{Command, Intake, Press, Sender, read};
 use kadr::telegram::pace::Pace;
-use kadr::telegram::wish::Reading;
+use kadr::telegram::wish::{Fault, Reading};
 use serde_json::{Value, json};
 
 const LIMIT: u64 = 20 << 20;
@@ -139,6 +140,7 @@ fn commands_are_for_the_bot_that_they_name() {
         ("/cancel 17", Command::Cancel(Some(JobId(17)))),
         ("/cancel j17 please", Command::Cancel(Some(JobId(17)))),
         ("/cancel soon", Command::Cancel(Some(JobId(0)))),
+        ("/info", Command::Info),
         ("/again", Command::Again),
         ("/forget_me", Command::ForgetMe),
         ("/ban 5", Command::Ban(Some(UserId(5)))),
@@ -173,28 +175,31 @@ fn a_caption_chooses_where_it_begins_with_a_word_of_ours() {
         ("gif 15fps обрезать 5-9", "gif fps:15 trim:0:05-0:09"),
         ("rotate 90 track 2 файлом", "play track:2 rotate:90 file"),
         ("fit:25M", "fit:25M"),
+        ("до 7,5 МБ", "fit:7500k"),
+        ("обрезать 0:10 – 0:40 720р", "play height:720 trim:0:10-0:40"),
+        ("cut 1:30— gif", "gif trim:1:30-"),
+        ("«кружок»", "note"),
     ] {
         assert_eq!(said(words), Reading::Wish(wish.parse().unwrap()), "{words}");
     }
-    for words in ["", "Our holidays, note the cat", "my cat: part 2", "2024", "до"] {
-        let expected = match words {
-            "до" => Reading::Wrong {
-                given: words.to_owned(),
-            },
-            _ => Reading::Other,
-        };
-        assert_eq!(said(words), expected, "{words}");
+    for words in ["", "Our holidays, note the cat", "my cat: part 2", "2024"] {
+        assert_eq!(said(words), Reading::Other, "{words}");
     }
-    for (words, given) in [
-        ("fit 0", "fit 0"),
-        ("trim 5-1", "trim 5-1"),
-        ("note loudly", "loudly"),
-        ("gif 15fps 9000p", "9000p"),
-        ("rotate", "rotate"),
-        ("fit:0", "fit:0"),
+    for (words, given, fault) in [
+        ("до", "до", Fault::Size),
+        ("fit 0", "fit 0", Fault::Size),
+        ("fit:0", "fit:0", Fault::Size),
+        ("trim 5-1", "trim 5-1", Fault::Trim),
+        ("обрезать завтра", "обрезать завтра", Fault::Trim),
+        ("note loudly", "loudly", Fault::Word),
+        ("gif 15fps 9000p", "9000p", Fault::Height),
+        ("note 999fps", "999fps", Fault::Rate),
+        ("rotate", "rotate", Fault::Turn),
+        ("rotate 45", "rotate 45", Fault::Turn),
+        ("дорожка 0", "дорожка 0", Fault::Track),
     ] {
         let given = given.to_owned();
-        assert_eq!(said(words), Reading::Wrong { given }, "{words}");
+        assert_eq!(said(words), Reading::Wrong { given, fault }, "{words}");
     }
 }
 
@@ -215,6 +220,7 @@ fn words_that_answer_a_file_are_about_that_file() {
             "/convert nonsense",
             Reading::Wrong {
                 given: "nonsense".to_owned(),
+                fault: Fault::Word,
             },
         ),
     ] {
@@ -222,9 +228,18 @@ fn words_that_answer_a_file_are_about_that_file() {
         assert_eq!(intake, asked(5, said), "{text}");
         assert_eq!(sender.message, MessageId(3), "the answer goes to the file");
     }
-    for text in ["/convert@other_bot note", "what a film", "/queue"] {
+    for text in [
+        "/convert@other_bot note",
+        "what a film",
+        "/queue",
+        "@kadr_bot2 note",
+        "anna@kadr_bot note",
+        "/info",
+    ] {
         assert!(!matches!(answer(text).1, Intake::File(..)), "{text}");
     }
+    assert!(matches!(answer("/info@kadr_bot").1, Intake::Info(source) if source.file_id == "F"));
+    assert_eq!(answer("/info@other_bot").1, Intake::Ignore);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
+use super::queue::forget_sources;
 use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
 use crate::job::{Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
 use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
@@ -70,7 +71,12 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
     .bind(limits.running_per_user_max)
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else {
+        // A day is a day, also where nobody asks for anything.
+        forget_sources(&mut transaction).await?;
+        transaction.commit().await?;
+        return Ok(None);
+    };
     let id = JobId(row.get(0));
     let claims: u32 = sqlx::query(
         "UPDATE jobs SET status = 'running', claims = claims + 1, attempt = attempt + 1, boot = ? WHERE id = ? \

@@ -34,6 +34,7 @@ use super::{
     Store, StoreError, Totals,
 };
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+use crate::media::Look;
 
 const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
@@ -177,6 +178,10 @@ impl Store for SqliteStore {
 
     async fn last_job(&self, chat: ChatId, user: UserId) -> Result<Option<Job>> {
         queue::last_job(&mut *self.connection().await, chat, user).await
+    }
+
+    async fn look(&self, file_unique_id: &str) -> Result<Option<Look>> {
+        queue::look(&mut *self.connection().await, file_unique_id).await
     }
 
     async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

@@ -2,8 +2,9 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
-use crate::job::{ChatId, Event, Job, JobId, MessageId, Phase, Request, Status, UserId};
+use super::rows::{COLUMNS, job_of, json, load, now, parse, scrub, word};
+use crate::job::{ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
+use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
 const DAY_S: i64 = 24 * 3600;
@@ -235,7 +236,7 @@ pub(super) async fn job(connection: &mut SqliteConnection, job: JobId) -> Result
 }
 
 pub(super) async fn last_job(connection: &mut SqliteConnection, chat: ChatId, user: UserId) -> Result<Option<Job>> {
-    let row = sqlx::query("SELECT MAX(id) FROM jobs WHERE user = ? AND chat = ?")
+    let row = sqlx::query("SELECT MAX(id) FROM jobs WHERE user = ? AND chat = ? AND unique_id != ''")
         .bind(user.0)
         .bind(chat.0)
         .fetch_one(&mut *connection)
@@ -244,6 +245,16 @@ pub(super) async fn last_job(connection: &mut SqliteConnection, chat: ChatId, us
         None => Ok(None),
         Some(id) => load(connection, JobId(id)).await,
     }
+}
+
+/// The newest result of a file knows what the file was.
+pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str) -> Result<Option<Look>> {
+    let row = sqlx::query("SELECT parcel FROM results WHERE unique_id = ? ORDER BY rowid DESC LIMIT 1")
+        .bind(file_unique_id)
+        .fetch_optional(connection)
+        .await?;
+    let parcel: Option<Parcel> = row.map(|row| parse(row.get("parcel"))).transpose()?;
+    Ok(parcel.and_then(|parcel| parcel.look))
 }
 
 pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

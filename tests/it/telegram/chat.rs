@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::support::bot::{Bot, playground_in};
 use crate::support::{long_clip, playable_mkv, shipped_clip};
 
-fn of_bot(chat: &[Message]) -> Vec<&Message> {
+pub(crate) fn of_bot(chat: &[Message]) -> Vec<&Message> {
     chat.iter().filter(|message| message.from_bot).collect()
 }
 
@@ -291,6 +291,7 @@ fn parcel(file_id: Option<&str>) -> Parcel {
         wall_s: 1.0,
         warnings: vec![],
         file_id: file_id.map(str::to_owned),
+        look: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A handler that panics: other chats, the chat itself and the next start go on.
 
 use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+use kadr::media::Look;
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
@@ -69,6 +70,7 @@ impl Store for Trapped {
         set_draining(draining: bool) -> ();
         lift_quarantine() -> u64;
         last_job(chat: ChatId, user: UserId) -> Option<Job>;
+        look(file: &str) -> Option<Look>;
     }
 }
 

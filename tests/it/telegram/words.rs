@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use kadr::courier::Notice;
-use kadr::job::{Lang, Parcel, ParcelKind, Reason, Wish};
-use kadr::media::{Progress, Refusal, Warning};
+use kadr::job::{Announced, Lang, Parcel, ParcelKind, Reason, Source, Wish};
+use kadr::media::look::{Picture, Sound};
+use kadr::media::{Look, Progress, Refusal, Warning};
+use kadr::telegram::info;
 use kadr::telegram::text::{self, Value};
+use kadr::telegram::wish::Fault;
 
 fn keys(language: &str) -> BTreeSet<String> {
     let path = format!(
@@ -206,10 +209,60 @@ fn captions(lang: Lang) -> Vec<String> {
                     ]
                 },
                 file_id: None,
+                look: None,
             },
         ));
     }
     captions
+}
+
+/// What /info says of a file: announced only, and looked into.
+fn infos(lang: Lang) -> Vec<String> {
+    let source = Source {
+        file_id: "F".to_owned(),
+        file_unique_id: "U".to_owned(),
+        size_bytes: Some(13_000_000),
+        announced: Announced {
+            duration_s: 75,
+            width: 1080,
+            height: 1920,
+        },
+    };
+    let sound = |title: &str, channels, language: Option<&str>| Sound {
+        title: title.to_owned(),
+        channels,
+        sample_rate: 44_100,
+        language: language.map(str::to_owned),
+    };
+    let film = Look {
+        container: "Matroska".to_owned(),
+        duration_s: Some(75.4),
+        picture: Some(Picture {
+            title: "HEVC Main 10".to_owned(),
+            width: 1080,
+            height: 1920,
+            fps: 29.97,
+            bits: 10,
+            hdr: true,
+            interlaced: true,
+        }),
+        sounds: vec![
+            sound("AAC-LC", 2, Some("rus")),
+            sound("Opus", 1, None),
+            sound("AC-3", 6, None),
+        ],
+        subtitles: 2,
+    };
+    let nothing = Look {
+        container: "GIF".to_owned(),
+        duration_s: None,
+        picture: None,
+        sounds: vec![],
+        subtitles: 0,
+    };
+    [None, Some(&film), Some(&nothing)]
+        .map(|look| info::words(lang, &source, look))
+        .to_vec()
 }
 
 /// Everything that a reader of this language can be told, with its key or its cause.
@@ -220,6 +273,9 @@ fn everything(lang: Lang, language: &str) -> String {
     }
     for caption in captions(lang) {
         lines.push(format!("caption\n{caption}"));
+    }
+    for info in infos(lang) {
+        lines.push(format!("info\n{info}"));
     }
     let values = |count: u64| -> Vec<(&'static str, Value)> {
         let mut values: Vec<(&'static str, Value)> =
@@ -256,6 +312,8 @@ fn everything(lang: Lang, language: &str) -> String {
                 "canceled",
                 "users",
                 "quarantined",
+                "facts",
+                "number",
             ]
             .map(|name| (name, format!("‹{name}›").into())),
         );
@@ -304,6 +362,17 @@ fn a_size_over_the_limit_never_reads_as_the_limit() {
     };
     assert!(text::reason(Lang::En, &reason).contains("20.1 MB"));
     assert!(text::reason(Lang::Ru, &reason).contains("20,1 МБ"));
+}
+
+#[test]
+fn every_fault_of_a_wish_says_what_was_given_and_what_is_allowed() {
+    for fault in Fault::EACH {
+        for (lang, said) in [(Lang::En, "such as"), (Lang::Ru, "например")] {
+            let words = text::fault(lang, fault, "xyz".to_owned());
+            assert!(words.contains("xyz"), "{words}");
+            assert!(words.contains(said) || fault == Fault::Word, "{words}");
+        }
+    }
 }
 
 #[test]

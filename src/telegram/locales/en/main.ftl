@@ -33,8 +33,36 @@ auto-what = With /auto and a wish I convert every file of this chat at once, suc
 auto-admins = Only an admin of this chat decides that.
 auto-on = From now on every file of this chat becomes: { $preset }. /auto off ends it.
 auto-off = I convert only what I am asked for.
+info-announced = Telegram says: { $facts }
+info-unseen = I have not looked inside yet: I do when I convert it.
+info-seen = Inside, as I saw it when I converted it: { $facts }
+info-picture = Picture: { $facts }
+info-no-picture = No picture
+info-sound = Sound { $number }: { $facts }
+info-no-sound = No sound
+info-subtitles = { $count ->
+    [one] { $count } subtitle track
+   *[other] { $count } subtitle tracks
+}
+info-channels = { $count ->
+    [1] mono
+    [2] stereo
+   *[other] { $count } channels
+}
+info-fps = { $value } fps
+info-bits = { $count } bit
+info-rate = { $value } kHz
+info-interlaced = interlaced
+info-what = Answer a file with /info, and I will say what it is.
+command-info = What the file that this answers is
 command-auto = Convert every file of this chat
 wish-wrong = I do not understand “{ $given }”. These words work: play, small, fit 25, audio, voice, note, gif, sticker, sheet, best, hevc, av1, 720p, 30fps, trim 0:10-0:40, rotate 90, track 2, mute, file.
+wish-wrong-size = I do not understand “{ $given }”. A size is a number of megabytes, from 0.01 on, such as: fit 25.
+wish-wrong-trim = I do not understand “{ $given }”. A part is two times with a dash, the later one second, such as: trim 0:10-0:40. “trim 1:30-” keeps the rest.
+wish-wrong-turn = I do not understand “{ $given }”. Pictures turn clockwise by 90, 180 or 270 degrees, such as: rotate 90.
+wish-wrong-track = I do not understand “{ $given }”. Sound tracks are counted from 1 to 99, such as: track 2.
+wish-wrong-height = I do not understand “{ $given }”. Pictures have 16 to 4320 lines, such as: 720p.
+wish-wrong-rate = I do not understand “{ $given }”. Films have 1 to 120 frames a second, such as: 30fps.
 convert-what = Answer a file with /convert, or with /convert and what you want, such as: /convert note, /convert fit 25.
 again-none = There is nothing that I could do again: what I know of a file I forget after a day.
 forgotten = Done: your settings, your open questions and all I knew of your files are gone. Until midnight (UTC) I still count how many files you sent today.
