@@ -31,6 +31,8 @@ struct Asked {
     user: i64,
     chat: i64,
     message: i64,
+    /// Its card was pressed: until it moves on, it is no end. A refusal that offers buttons is one.
+    pressed: bool,
 }
 
 /// What is sent: a file, and the caption that chooses; by its number, so that each day is the same.
@@ -94,8 +96,7 @@ fn ends(chat: &[Message], asked: &Asked) -> usize {
         // What words cannot become has its caption beside it.
         return media.len();
     }
-    // A job that can be cancelled and a card that can be pressed are no ends.
-    let open = |data: &str| data.starts_with("x:") || data.starts_with("c:");
+    let open = |data: &str| data.starts_with("x:") || asked.pressed && data.starts_with("c:");
     let over = |message: &&&Message| !message.buttons.iter().flatten().any(|(_, data)| open(data));
     words.iter().filter(over).count()
 }
@@ -192,7 +193,12 @@ async fn send_all(bot: &Bot, people: &[i64], files: usize) -> (Vec<Asked>, Durat
             .playground
             .send_file_in(user, chat, &file, SendAs::Document, &words)
             .unwrap();
-        let one = Asked { user, chat, message };
+        let one = Asked {
+            user,
+            chat,
+            message,
+            pressed: by_button,
+        };
         if by_button {
             slowest = slowest.max(press_soon(bot, &one, people[(number + 1) % people.len()]).await);
         }
