@@ -69,16 +69,20 @@ impl<S: Store> Talk<'_, S> {
             .map(drop)
     }
 
+    /// Why a card cannot be pressed: in a group it is somebody else's.
+    fn no_card(&self) -> &'static str {
+        if self.sender.group {
+            "alert-not-yours"
+        } else {
+            "alert-expired"
+        }
+    }
+
     /// The other choices of one's own card.
     async fn more(&self, query: &str, more: bool) -> Handled {
         let cards = self.dialogue().await?.cards();
         let Some(card) = cards.into_iter().find(|card| card.card == self.sender.message) else {
-            let key = if self.sender.group {
-                "alert-not-yours"
-            } else {
-                "alert-expired"
-            };
-            self.alert(query, key).await;
+            self.alert(query, self.no_card()).await;
             return Ok(());
         };
         self.answer_press(query, None).await;
@@ -129,12 +133,7 @@ impl<S: Store> Talk<'_, S> {
             if self.is_own_job_message().await? {
                 self.answer_press(query, None).await;
             } else {
-                let key = if self.sender.group {
-                    "alert-not-yours"
-                } else {
-                    "alert-expired"
-                };
-                self.alert(query, key).await;
+                self.alert(query, self.no_card()).await;
             }
             return Ok(());
         };

@@ -242,6 +242,40 @@ async fn what_a_file_was_is_known_once_it_was_converted() {
 }
 
 #[tokio::test]
+async fn a_store_of_the_first_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kadr.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(include_str!("../data/schema_1.sql"))
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    let mut old = serde_json::to_value(request(7, "a")).unwrap();
+    old["preset"] = old.as_object_mut().unwrap().remove("wish").unwrap();
+    old["source"].as_object_mut().unwrap().remove("announced");
+    sqlx::query(
+        "INSERT INTO jobs (update_id, chat, user, unique_id, preset, request, status, phase, turn, created) \
+         VALUES (1, 7, 7, 'a', 'play', ?, 'queued', 'fetch', 1, 1)",
+    )
+    .bind(old.to_string())
+    .execute(&mut raw)
+    .await
+    .unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 1")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    raw.close().await.unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(take(&store).await.job.request, request(7, "a"));
+    drop(store);
+    open(folder.path()).await;
+}
+
+#[tokio::test]
 async fn what_several_want_is_made_once_and_sent_to_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;

@@ -36,8 +36,10 @@ use super::{
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
 use crate::media::Look;
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+/// From version 1 to 2.
+const TO_2: &str = include_str!("to_2.sql");
 /// Handled updates are remembered twice as long as the platform keeps undelivered ones.
 const INBOX_KEPT_S: i64 = 48 * 3600;
 
@@ -137,14 +139,17 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
             "schema is {version} (this kadr knows {SCHEMA_VERSION})"
         )));
     }
-    if version == 0 {
-        let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-        sqlx::raw_sql("PRAGMA user_version = 1")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-    }
+    let steps = match version {
+        0 => SCHEMA,
+        1 => TO_2,
+        _ => return Ok(()),
+    };
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(steps).execute(&mut *transaction).await?;
+    sqlx::raw_sql("PRAGMA user_version = 2")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     Ok(())
 }
 impl Store for SqliteStore {

@@ -3,11 +3,9 @@
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::queue::cancel;
-use super::rows::now;
+use super::rows::{DAY_S, now};
 use crate::job::{Job, JobId, UserId};
 use crate::store::{CancelAnswer, Result, Standing, Totals};
-
-const DAY_S: i64 = 24 * 3600;
 
 pub(super) async fn forget(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<Job>> {
     let mut transaction = connection.begin().await?;

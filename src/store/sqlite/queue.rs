@@ -2,12 +2,10 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::rows::{COLUMNS, job_of, json, load, now, parse, scrub, word};
+use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, parse, scrub, word};
 use crate::job::{ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
 use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
-
-const DAY_S: i64 = 24 * 3600;
 
 /// How many waiting jobs will be claimed before this one, itself counted.
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {

@@ -10,6 +10,8 @@ use crate::store::{Result, StoreError};
 
 pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason";
 
+pub(super) const DAY_S: i64 = 24 * 3600;
+
 pub(super) fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
--- The first and only schema so far. Times are Unix seconds.
+-- Version 2; `to_2.sql` comes to it from 1. Times are Unix seconds.
 CREATE TABLE boots (id INTEGER PRIMARY KEY AUTOINCREMENT, began INTEGER NOT NULL) STRICT;
 
 -- Rows stay after handling, without payload: their numbers refuse a second delivery.
@@ -15,7 +15,7 @@ CREATE TABLE jobs (
     chat           INTEGER NOT NULL,
     user           INTEGER NOT NULL,
     unique_id      TEXT NOT NULL,
-    wish         TEXT NOT NULL,
+    wish           TEXT NOT NULL,
     request        TEXT NOT NULL,
     status         TEXT NOT NULL,
     phase          TEXT NOT NULL,
@@ -46,7 +46,7 @@ CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued'
 
 CREATE TABLE results (
     unique_id TEXT NOT NULL,
-    wish    TEXT NOT NULL,
+    wish      TEXT NOT NULL,
     engine    TEXT NOT NULL,
     parcel    TEXT NOT NULL,
     PRIMARY KEY (unique_id, wish, engine)

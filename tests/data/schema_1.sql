@@ -1,0 +1,52 @@
+-- The first and only schema so far. Times are Unix seconds.
+CREATE TABLE boots (id INTEGER PRIMARY KEY AUTOINCREMENT, began INTEGER NOT NULL) STRICT;
+
+-- Rows stay after handling, without payload: their numbers refuse a second delivery.
+CREATE TABLE inbox (
+    update_id INTEGER PRIMARY KEY,
+    payload   TEXT,
+    received  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX inbox_unhandled ON inbox (update_id) WHERE payload IS NOT NULL;
+
+CREATE TABLE jobs (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    update_id      INTEGER NOT NULL UNIQUE,
+    chat           INTEGER NOT NULL,
+    user           INTEGER NOT NULL,
+    unique_id      TEXT NOT NULL,
+    preset         TEXT NOT NULL,
+    request        TEXT NOT NULL,
+    status         TEXT NOT NULL,
+    phase          TEXT NOT NULL,
+    claims         INTEGER NOT NULL DEFAULT 0, -- the fence: never goes down
+    turn           INTEGER NOT NULL,           -- round robin over users: lower comes first, see `turn_of`
+    attempt        INTEGER NOT NULL DEFAULT 0, -- counted against the limit: a shutdown gives it back
+    crashes        INTEGER NOT NULL DEFAULT 0,
+    boot           INTEGER,
+    not_before     INTEGER NOT NULL DEFAULT 0,
+    cached         INTEGER NOT NULL DEFAULT 0,
+    cancel_asked   INTEGER NOT NULL DEFAULT 0,
+    send_intent    INTEGER NOT NULL DEFAULT 0,
+    status_message INTEGER,
+    parcel         TEXT,
+    reason         TEXT,
+    created        INTEGER NOT NULL,
+    ended          INTEGER
+) STRICT;
+CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
+CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
+CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
+CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
+CREATE INDEX jobs_same ON jobs (user, chat, unique_id) WHERE status IN ('queued', 'running');
+
+CREATE TABLE results (
+    unique_id TEXT NOT NULL,
+    preset    TEXT NOT NULL,
+    engine    TEXT NOT NULL,
+    parcel    TEXT NOT NULL,
+    PRIMARY KEY (unique_id, preset, engine)
+) STRICT;
+CREATE TABLE quarantine (unique_id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, user)) STRICT;
+CREATE TABLE settings (user INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
