@@ -50,12 +50,32 @@ pub enum Notice {
     },
     /// Over by request.
     Canceled,
+    /// A batch on its way.
+    Batch {
+        /// Files in all.
+        files: u32,
+        /// Of them ready or delivered.
+        done: u32,
+        /// Of them given up.
+        failed: u32,
+        /// What is being done.
+        now: Option<Box<Notice>>,
+    },
+    /// A batch is over.
+    BatchOver {
+        /// What was delivered.
+        results: Vec<Parcel>,
+        /// What was not: the file's place in the batch, from 1, and why.
+        failures: Vec<(u32, Reason)>,
+    },
 }
 
 /// Bytes moved by a transfer; written by the courier, polled by the worker.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     done_bytes: Arc<AtomicU64>,
+    /// Of transfers that are complete.
+    kept_bytes: Arc<AtomicU64>,
 }
 
 impl Meter {
@@ -64,9 +84,14 @@ impl Meter {
         self.done_bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// Starts again from nothing, for a transfer that is tried again.
+    /// Starts the transfer again that is under way.
     pub fn reset(&self) {
-        self.done_bytes.store(0, Relaxed);
+        self.done_bytes.store(self.kept_bytes.load(Relaxed), Relaxed);
+    }
+
+    /// A transfer is complete, another may follow.
+    pub fn mark(&self) {
+        self.kept_bytes.store(self.read(), Relaxed);
     }
 
     /// Bytes so far.
@@ -85,6 +110,17 @@ pub struct Files<'a> {
     pub thumbnail: Option<&'a Path>,
 }
 
+/// One result of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// Its job.
+    pub job: &'a Job,
+    /// What it is.
+    pub parcel: &'a Parcel,
+    /// `None` where `parcel.file_id` is set.
+    pub files: Option<Files<'a>>,
+}
+
 /// The platform's answer to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -93,7 +129,7 @@ pub struct Receipt {
 }
 
 /// Why a call to the platform failed, by what the worker must do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum CourierError {
     /// Passing: try again later, at the earliest after `after_s` where the platform said so.
     Transient {
@@ -144,4 +180,12 @@ pub trait Courier: Send + Sync + 'static {
         files: Option<Files<'_>>,
         meter: &Meter,
     ) -> impl Future<Output = Result<Receipt, CourierError>> + Send;
+
+    /// Sends the results of a batch together, each at most once, and says of each how it went. The status message stays
+    /// what it is.
+    fn deliver_batch(
+        &self,
+        items: &[Item<'_>],
+        meter: &Meter,
+    ) -> impl Future<Output = Vec<Result<Receipt, CourierError>>> + Send;
 }

@@ -148,7 +148,22 @@ pub struct Request {
     pub source: Source,
     /// Into what.
     pub wish: Wish,
+    /// With what other files it came, where it came with some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
 }
+
+/// Files that one person sent together: they have one status message, and their results come together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The same for all of them, within the chat and the person.
+    pub key: String,
+    /// Which of those that one update asks for, from 0; below [`BATCH_MAX`].
+    pub place: u32,
+}
+
+/// Files of one batch at most: as many as an album holds.
+pub const BATCH_MAX: u32 = 10;
 
 /// Whether a job is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -330,6 +345,9 @@ pub struct Parcel {
     pub video_copied: bool,
     /// Whether no sound had to be encoded: it was copied, or there is none.
     pub audio_copied: bool,
+    /// Whether there is no sound: an album takes no such film.
+    #[serde(default)]
+    pub silent: bool,
     /// Time the conversion took, seconds.
     pub wall_s: f64,
     /// What the user should know.
@@ -362,4 +380,14 @@ pub struct Job {
     pub parcel: Option<Parcel>,
     /// Why it ended without one.
     pub reason: Option<Reason>,
+    /// The first job of its batch, where it is of one.
+    pub batch: Option<JobId>,
+}
+
+impl Job {
+    /// The job that stands for all that share its status message.
+    #[must_use]
+    pub fn head(&self) -> JobId {
+        self.batch.unwrap_or(self.id)
+    }
 }

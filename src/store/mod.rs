@@ -12,7 +12,7 @@ use std::future::Future;
 
 use tokio::sync::watch;
 
-use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Reason, Request, UserId};
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Reason, Request, UserId, Wish};
 use crate::media::Look;
 
 /// An update as the platform sent it, before anyone acted on it.
@@ -110,6 +110,8 @@ pub struct Claim {
     pub fence: Fence,
     /// It was in conversion when the process died: run it alone.
     pub suspect: bool,
+    /// The others of its batch whose results go out with this one's, each with the right to write to it.
+    pub rest: Vec<(Job, Fence)>,
 }
 
 /// How a run ended, terminally.
@@ -232,7 +234,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Marks an update handled and drops its payload; its number stays, against a second delivery.
     fn mark_handled(&self, update_id: i64) -> impl Future<Output = Result<()>> + Send;
 
-    /// Accepts a request; one transaction. `update_id` is the update that asked, the key against a second delivery of
+    /// Accepts a request; one transaction. One of a batch joins those of it that are on their way, as long as they are
+    /// fewer than [`BATCH_MAX`](crate::job::BATCH_MAX) and wait for what comes. `update_id` is the update that asked, the key against a second delivery of
     /// it; `engine` is the engine version that a remembered result must have.
     fn enqueue(
         &self,
@@ -241,10 +244,12 @@ pub trait Store: Clone + Send + Sync + 'static {
         limits: QueueLimits,
         engine: &str,
     ) -> impl Future<Output = Result<Enqueued>> + Send;
-    /// Remembers the message that shows how a job stands.
+    /// Remembers the message that shows how a job, or its batch, stands.
     fn set_status_message(&self, job: JobId, message: MessageId) -> impl Future<Output = Result<()>> + Send;
     /// Records the intent to send a result as a new message. True the first time only.
     fn record_send_intent(&self, job: JobId) -> impl Future<Output = Result<bool>> + Send;
+    /// Takes the intent back, where the platform surely did nothing.
+    fn withdraw_send_intent(&self, job: JobId) -> impl Future<Output = Result<()>> + Send;
     /// A job by number.
     fn job(&self, job: JobId) -> impl Future<Output = Result<Option<Job>>> + Send;
     /// The newest job of a person in a chat among those whose source is still known.
@@ -256,8 +261,15 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.
     fn cancel(&self, job: JobId, by: Option<UserId>) -> impl Future<Output = Result<CancelAnswer>> + Send;
 
-    /// Takes the next job: fair over users, capped per user, suspects only while nothing else runs.
+    /// Takes the next job: fair over users, capped per user, suspects only while nothing else runs. Converted jobs of a
+    /// batch wait for the others of it, and are taken together.
     fn claim(&self, limits: ClaimLimits) -> impl Future<Output = Result<Option<Claim>>> + Send;
+    /// Puts a converted job of a batch back until the whole batch can be delivered: then a claim gives all of it.
+    fn hold(&self, fence: Fence, parcel: Parcel) -> impl Future<Output = Result<()>> + Send;
+    /// All jobs of a batch, also those that are over, in the order in which they were asked for.
+    fn batch(&self, first: JobId) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// What was asked for the files of a batch that came before.
+    fn batch_wish(&self, chat: ChatId, user: UserId, key: &str) -> impl Future<Output = Result<Option<Wish>>> + Send;
     /// Moves a running job to its next phase; into `Deliver` with the parcel.
     fn advance(&self, fence: Fence, phase: Phase, parcel: Option<Parcel>) -> impl Future<Output = Result<()>> + Send;
     /// Ends a running job, and remembers its result for the engine version where there is one.

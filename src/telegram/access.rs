@@ -103,6 +103,8 @@ mod tests {
             user: UserId(user),
             message: MessageId(1),
             topic,
+            album: None,
+            date_s: None,
             group: chat < 0,
             language_code: None,
         }

@@ -1,6 +1,7 @@
 //! Raw calls where teloxide's own would lose something: getUpdates (the raw JSON goes to the inbox), uploads (counted,
 //! never whole in memory) and downloads. No error carries a URL: it would hold the token.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Api {
 
 /// One part of an upload.
 pub(super) struct Part<'a> {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) path: &'a Path,
     pub(super) file_name: &'static str,
     pub(super) meter: Option<Meter>,
@@ -74,6 +75,14 @@ impl Api {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
+        }
+    }
+
+    /// Waits for so many turns of a chat, for a call that shows more messages than one.
+    pub(super) async fn turns(&self, chat: i64, count: usize) {
+        let waits = (0..count).map(|_| self.throttle.reserve(chat, Instant::now()));
+        if let Some(wait) = waits.max() {
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -133,7 +142,7 @@ impl Api {
             });
             let body = reqwest::Body::wrap_stream(stream);
             let piece = reqwest::multipart::Part::stream_with_length(body, size).file_name(part.file_name);
-            form = form.part(part.name, piece);
+            form = form.part(part.name.clone(), piece);
         }
         let request = self.calls.post(format!("{}/{method}", self.base)).multipart(form);
         tokio::select! {

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use teloxide::types::InlineKeyboardMarkup;
 
-use super::api::{Api, Part};
+use super::api::Api;
 use super::errors::{CallError, classify};
 use super::fetch::{Fetcher, pass_on};
 use super::keyboard::{self, message_body, reply_to};
 use super::local::Shared;
 use super::pace::{HANDLER_GRACE, Pace};
+use super::parcel::{file_id_of, is_edited_into, kind_name, media_fields, method, parts_of, redo};
 use super::{Options, text};
-use crate::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
+use crate::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
 use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
 use crate::media::Preset;
 use crate::store::Store;
@@ -33,14 +34,14 @@ const SEND_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The courier to Telegram.
 #[derive(Debug)]
 pub struct TelegramCourier<S> {
-    api: Api,
-    store: S,
+    pub(super) api: Api,
+    pub(super) store: S,
     pace: Mutex<Pace>,
     shared: Option<Shared>,
     /// Set once the server could not read what was handed over by name.
     streams: AtomicBool,
     fetcher: Fetcher,
-    send_bytes_max: u64,
+    pub(super) send_bytes_max: u64,
 }
 
 impl<S: Store> TelegramCourier<S> {
@@ -100,11 +101,14 @@ impl<S: Store> TelegramCourier<S> {
                 (true, Some(keyboard::fit(lang, job.id, *limit_bytes)))
             }
             Notice::Failed { .. } | Notice::Canceled => (true, None),
+            Notice::BatchOver { .. } => (true, Some(keyboard::redo(lang, job.head()))),
             // Nobody would tell it later: the process is about to end.
-            Notice::Paused => (true, Some(keyboard::cancel(lang, job.id))),
-            Notice::Queued { .. } | Notice::Fetching { .. } | Notice::Converting { .. } | Notice::Sending { .. } => {
-                (false, Some(keyboard::cancel(lang, job.id)))
-            }
+            Notice::Paused => (true, Some(keyboard::cancel(lang, job.head()))),
+            Notice::Queued { .. }
+            | Notice::Fetching { .. }
+            | Notice::Converting { .. }
+            | Notice::Sending { .. }
+            | Notice::Batch { .. } => (false, Some(keyboard::cancel(lang, job.head()))),
         };
         (text::notice(lang, notice), last, keyboard)
     }
@@ -153,14 +157,14 @@ impl<S: Store> TelegramCourier<S> {
     }
 
     /// Where a server of one's own reads the result by itself.
-    fn address(&self, files: Option<Files<'_>>) -> Option<String> {
+    pub(super) fn address(&self, files: Option<Files<'_>>) -> Option<String> {
         let shared = self.shared.as_ref().filter(|_| !self.streams.load(Relaxed))?;
         shared.address(files?.media)
     }
 
     /// Whether the server could not read what was handed over by name: from then on everything is streamed. Nothing was
     /// done, so the same call may follow at once.
-    fn streams_instead(&self, error: &CallError, files: Option<Files<'_>>) -> bool {
+    pub(super) fn streams_instead(&self, error: &CallError, files: Option<Files<'_>>) -> bool {
         let unread = self.address(files).is_some() && error.is_unread();
         if unread {
             self.streams.store(true, Relaxed);
@@ -220,24 +224,51 @@ impl<S: Store> TelegramCourier<S> {
 
     /// Sends the result as a message of its own: only where there is nothing to edit, and at most once. Repeated only
     /// after answers that prove that nothing was sent.
-    async fn send_anew(
+    pub(super) async fn send_anew(
         &self,
         job: &Job,
         parcel: &Parcel,
         files: Option<Files<'_>>,
         meter: &Meter,
     ) -> Result<Value, CallFailed> {
-        match self.store.record_send_intent(job.id).await {
-            Ok(true) => {}
-            // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
-            Ok(false) => return Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
-            Err(error) => {
-                return Err(CallFailed::Known(CourierError::Transient {
-                    after_s: None,
-                    what: error.to_string(),
-                }));
-            }
+        self.intend(job).await?;
+        let outcome = self.send_patiently(job, parcel, files, meter).await;
+        if let Err(error) = &outcome {
+            self.withdraw_if_undone(job, error).await;
         }
+        Ok(outcome?)
+    }
+
+    /// Records that a message is about to be sent, which is done once only.
+    pub(super) async fn intend(&self, job: &Job) -> Result<(), CallFailed> {
+        match self.store.record_send_intent(job.id).await {
+            Ok(true) => Ok(()),
+            // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
+            Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
+            Err(error) => Err(CallFailed::Known(CourierError::Transient {
+                after_s: None,
+                what: error.to_string(),
+            })),
+        }
+    }
+
+    /// What surely was not sent may be sent later.
+    pub(super) async fn withdraw_if_undone(&self, job: &Job, error: &CallError) {
+        if error.is_surely_undone()
+            && let Err(error) = self.store.withdraw_send_intent(job.id).await
+        {
+            tracing::warn!(%error, "the intent to send stays recorded");
+        }
+    }
+
+    /// Sends, and again after answers that prove that nothing was sent. Its intent is recorded.
+    pub(super) async fn send_patiently(
+        &self,
+        job: &Job,
+        parcel: &Parcel,
+        files: Option<Files<'_>>,
+        meter: &Meter,
+    ) -> Result<Value, CallError> {
         let mut attempt = 1;
         loop {
             meter.reset();
@@ -252,7 +283,7 @@ impl<S: Store> TelegramCourier<S> {
                 Some(wait) if attempt < SENDS_MAX && error.is_surely_undone() => {
                     tokio::time::sleep(wait.min(SEND_WAIT_MAX)).await;
                 }
-                _ => return Err(error.into()),
+                _ => return Err(error),
             }
             attempt += 1;
         }
@@ -291,7 +322,7 @@ impl<S: Store> TelegramCourier<S> {
             None => self.send_instead(job, parcel, files, meter).await,
         };
         let message = sent.map_err(|failed| self.explain(failed, parcel))?;
-        self.pace().forget(job.id);
+        self.pace().forget(job.head());
         Ok(Receipt {
             file_id: file_id_of(&message)
                 .or_else(|| parcel.file_id.clone())
@@ -321,7 +352,7 @@ impl<S: Store> TelegramCourier<S> {
             }
             Err(failed) => return Err(self.explain(failed, parcel)),
         };
-        self.pace().forget(job.id);
+        self.pace().forget(job.head());
         if let Some(message) = status {
             let lang = job.request.origin.lang;
             let words = text::caption(lang, parcel);
@@ -338,7 +369,7 @@ impl<S: Store> TelegramCourier<S> {
         })
     }
 
-    fn explain(&self, failed: CallFailed, parcel: &Parcel) -> CourierError {
+    pub(super) fn explain(&self, failed: CallFailed, parcel: &Parcel) -> CourierError {
         match failed {
             CallFailed::Known(error) => error,
             CallFailed::Call(error) => match classify(error) {
@@ -387,7 +418,7 @@ impl<S: Store> TelegramCourier<S> {
             Some(file) => fields.push((name, file)),
             None => {
                 if let Some(part) = parts.iter_mut().find(|part| part.name == "media") {
-                    part.name = name;
+                    part.name = name.into();
                 }
             }
         }
@@ -399,7 +430,7 @@ impl<S: Store> TelegramCourier<S> {
 }
 
 /// A delivery that failed by a call, or by what we know of the job.
-enum CallFailed {
+pub(super) enum CallFailed {
     Call(CallError),
     Known(CourierError),
 }
@@ -419,7 +450,7 @@ impl<S: Store> Courier for TelegramCourier<S> {
         let (words, last, keyboard) = Self::words_of(job, &notice);
         let body = message_body(job.request.origin.chat.0, &words, keyboard);
         if last {
-            self.pace().forget(job.id);
+            self.pace().forget(job.head());
             let message = self.awaited_status_message(job).await;
             // A shutdown does not wait for Telegram.
             let patient = notice != Notice::Paused;
@@ -471,117 +502,8 @@ impl<S: Store> Courier for TelegramCourier<S> {
             self.deliver_beside(job, status, parcel, files, meter).await
         }
     }
-}
 
-/// The platform files a soundless video as an animation, and a sound file without tags as a document.
-fn file_id_of(message: &Value) -> Option<String> {
-    let kinds = [
-        "video",
-        "animation",
-        "audio",
-        "document",
-        "video_note",
-        "voice",
-        "sticker",
-    ];
-    let of_kind = kinds.iter().find_map(|kind| message[kind]["file_id"].as_str());
-    // Of a photo there are several sizes, the largest last.
-    let of_photo = || message["photo"].as_array()?.last()?["file_id"].as_str();
-    of_kind.or_else(of_photo).map(str::to_owned)
-}
-
-/// The keyboard under a result: something else of the same source.
-fn redo(job: &Job) -> String {
-    json!(keyboard::redo(job.request.origin.lang, job.id)).to_string()
-}
-
-/// The parameter that holds the file, and the type of media in an edit.
-fn kind_name(kind: ParcelKind) -> &'static str {
-    match kind {
-        ParcelKind::Video => "video",
-        ParcelKind::Animation => "animation",
-        ParcelKind::Note => "video_note",
-        ParcelKind::Audio => "audio",
-        ParcelKind::Voice => "voice",
-        ParcelKind::Sticker => "sticker",
-        ParcelKind::Photo => "photo",
-        ParcelKind::Document => "document",
+    async fn deliver_batch(&self, items: &[Item<'_>], meter: &Meter) -> Vec<Result<Receipt, CourierError>> {
+        self.send_batch(items, meter).await
     }
-}
-
-fn method(kind: ParcelKind) -> &'static str {
-    match kind {
-        ParcelKind::Video => "sendVideo",
-        ParcelKind::Animation => "sendAnimation",
-        ParcelKind::Note => "sendVideoNote",
-        ParcelKind::Audio => "sendAudio",
-        ParcelKind::Voice => "sendVoice",
-        ParcelKind::Sticker => "sendSticker",
-        ParcelKind::Photo => "sendPhoto",
-        ParcelKind::Document => "sendDocument",
-    }
-}
-
-/// Whether a message of words can become it.
-fn is_edited_into(kind: ParcelKind) -> bool {
-    !matches!(kind, ParcelKind::Note | ParcelKind::Voice | ParcelKind::Sticker)
-}
-
-/// What every client must be told: servers do not look into files above about 10 MB.
-#[expect(clippy::cast_possible_truncation, reason = "at most four hours")]
-fn media_fields(job: &Job, parcel: &Parcel) -> Value {
-    let mut fields = json!({});
-    if is_edited_into(parcel.kind) {
-        fields["caption"] = json!(text::caption(job.request.origin.lang, parcel));
-    }
-    match parcel.kind {
-        ParcelKind::Photo | ParcelKind::Sticker => return fields,
-        ParcelKind::Document => {
-            fields["disable_content_type_detection"] = json!(true);
-            return fields;
-        }
-        ParcelKind::Video | ParcelKind::Animation => {
-            fields["width"] = json!(parcel.width);
-            fields["height"] = json!(parcel.height);
-        }
-        ParcelKind::Note => fields["length"] = json!(parcel.width),
-        ParcelKind::Audio | ParcelKind::Voice => {}
-    }
-    fields["duration"] = json!(parcel.duration_s.round() as i64);
-    if parcel.kind == ParcelKind::Video {
-        fields["supports_streaming"] = json!(true);
-    }
-    fields
-}
-
-/// What is streamed: the thumbnail, and the media itself where it has no other way.
-fn parts_of<'a>(files: Option<Files<'a>>, with_media: bool, meter: &Meter) -> Vec<Part<'a>> {
-    let Some(Files { media, thumbnail }) = files else {
-        return Vec::new();
-    };
-    let file_name = match media.extension().and_then(|extension| extension.to_str()) {
-        Some("m4a") => "audio.m4a",
-        Some("ogg") => "voice.ogg",
-        Some("webm") => "sticker.webm",
-        Some("jpg") => "sheet.jpg",
-        _ => "video.mp4",
-    };
-    let mut parts = Vec::new();
-    if with_media {
-        parts.push(Part {
-            name: "media",
-            path: media,
-            file_name,
-            meter: Some(meter.clone()),
-        });
-    }
-    if let Some(path) = thumbnail {
-        parts.push(Part {
-            name: "thumbnail",
-            path,
-            file_name: "thumbnail.jpg",
-            meter: None,
-        });
-    }
-    parts
 }

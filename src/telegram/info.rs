@@ -1,6 +1,7 @@
 //! `/info`: what a file is, in words. What the platform announced is told as that; what the engine saw, only where it
 //! looked: a file that nobody converted yet is not opened for a question.
 
+use super::cards::Item;
 use super::dialogue::{Handled, Talk};
 use super::text::{self, decimal, say, tell};
 use crate::job::{Lang, Source};
@@ -19,8 +20,8 @@ impl<S: Store> Talk<'_, S> {
     /// Of the newest file that waits for a choice, else of the last one that was asked for here.
     pub(super) async fn info_of_last(&self) -> Handled {
         let card = self.dialogue().await?.cards().pop();
-        let (source, message) = match card {
-            Some(card) => (card.source, card.message),
+        let (source, message) = match card.and_then(|mut card| card.items.pop()) {
+            Some(Item { source, message, .. }) => (source, message),
             None => match self.desk.store.last_job(self.sender.chat, self.sender.user).await? {
                 Some(job) => (job.request.source, job.request.origin.message),
                 None => return self.say(&say(self.lang, "info-what"), None).await.map(drop),

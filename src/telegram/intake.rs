@@ -3,7 +3,7 @@
 use teloxide::types::{FileMeta, Message, MessageKind, Update, UpdateKind};
 
 use super::keyboard::offers;
-use super::wish::{self, Reading};
+use super::wish::{self, Fault, Reading};
 use crate::job::{Announced, ChatId, JobId, Lang, MessageId, Source, UserId, Wish};
 
 /// Who wrote, and where.
@@ -17,6 +17,10 @@ pub struct Sender {
     pub message: MessageId,
     /// The chat's topic, where it has topics.
     pub topic: Option<i64>,
+    /// The album that the message is of, by the platform's name for it.
+    pub album: Option<String>,
+    /// When a message of the person's own came, Unix seconds; not for one that is answered or pressed.
+    pub date_s: Option<i64>,
     /// Whether more than two are in the chat.
     pub group: bool,
     /// The person's Telegram language (IETF tag).
@@ -24,7 +28,7 @@ pub struct Sender {
 }
 
 /// A command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `/start`
     Start,
@@ -64,10 +68,17 @@ pub enum Command {
 }
 
 /// What is to become of every file of a chat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auto {
     /// It was not said.
     Unsaid,
+    /// It cannot be followed.
+    Wrong {
+        /// The words at fault.
+        given: String,
+        /// What is wrong with them.
+        fault: Fault,
+    },
     /// Nothing that nobody asks for.
     Off,
     /// This.
@@ -183,6 +194,8 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 user: UserId(from.id.0.cast_signed()),
                 message: MessageId(message.id.0.into()),
                 topic: message.thread_id.map(|topic| topic.0.0.into()),
+                album: message.media_group_id().map(|album| album.0.clone()),
+                date_s: Some(message.date.timestamp()),
                 group: !message.chat.is_private(),
                 language_code: from.language_code.clone(),
             };
@@ -198,6 +211,7 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 && file_of(answered).is_some()
             {
                 sender.message = MessageId(answered.id.0.into());
+                sender.date_s = None;
                 return Some((sender, of_file(answered, said, size_bytes_max, false)));
             }
             let intake = of_message(message, me, size_bytes_max, sender.group);
@@ -210,6 +224,8 @@ pub fn read(update: &Update, me: &str, size_bytes_max: u64) -> Option<(Sender, I
                 user: UserId(query.from.id.0.cast_signed()),
                 message: MessageId(message.id().0.into()),
                 topic: None,
+                album: None,
+                date_s: None,
                 group: !message.chat().is_private(),
                 language_code: query.from.language_code.clone(),
             };
@@ -388,9 +404,10 @@ fn command(text: &str, me: &str) -> Option<Command> {
         "auto" => Some(Command::Auto(match text.split_once(char::is_whitespace) {
             None => Auto::Unsaid,
             Some((_, words)) if words.trim() == "off" => Auto::Off,
-            Some((_, words)) => match wish::read(words) {
+            Some((_, words)) => match wish::read_all(words) {
                 Reading::Wish(wish) => Auto::Wish(wish),
-                Reading::Other | Reading::Wrong { .. } => Auto::Unsaid,
+                Reading::Wrong { given, fault } => Auto::Wrong { given, fault },
+                Reading::Other => Auto::Unsaid,
             },
         })),
         "info" => Some(Command::Info),

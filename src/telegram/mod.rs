@@ -7,11 +7,16 @@
 //! wish       pure: words of a caption or a command -> what is wanted
 //! access     pure: who is served
 //! admin      handlers of the operators' commands
-//! auto       handlers: what becomes of every file of a chat
-//! info       handlers: what a file is, in words
-//! dialogue   handlers: record in the store, answer, never wait for work
-//! presses    the same for buttons
+//! dialogue   handlers: record in the store, answer, never wait for work; what they share
+//! cards        questions: what shall become of a file, or of several that came together
+//! ask          from files and a wish to jobs, and the answer
+//! commands     what everybody may say
+//! presses      buttons
+//! settings     what is set for a person or a chat
+//! info         what a file is, in words
 //! delivery   the courier that the worker calls: status messages, results
+//! album        results that go out together
+//! parcel       pure: a result as fields of a call
 //! fetch      its other half: from a file id to the source
 //! pace       pure: which edit may go out now
 //! keyboard   pure: messages and buttons as the Bot API takes them
@@ -27,8 +32,11 @@
 
 pub mod access;
 mod admin;
+mod album;
 mod api;
-mod auto;
+mod ask;
+mod cards;
+mod commands;
 pub mod delivery;
 mod dialogue;
 pub mod errors;
@@ -38,7 +46,9 @@ pub mod intake;
 mod keyboard;
 pub mod local;
 pub mod pace;
+mod parcel;
 mod presses;
+mod settings;
 pub mod text;
 pub mod throttle;
 pub mod wish;

@@ -39,13 +39,13 @@ impl Pace {
             .quiet_until
             .get(&job.request.origin.chat)
             .is_some_and(|until| now < *until);
-        let shown = self.seen(job.id, now);
+        let shown = self.seen(job.head(), now);
         !chat_rests && now >= shown.quiet_until && shown.words != words
     }
 
     /// Whether the job is so fresh that its status message may be on its way.
     pub fn is_fresh(&mut self, job: &Job, now: Instant) -> bool {
-        now < self.seen(job.id, now).first_seen + HANDLER_GRACE
+        now < self.seen(job.head(), now).first_seen + HANDLER_GRACE
     }
 
     /// These words go out now.
@@ -55,7 +55,7 @@ impl Pace {
         } else {
             (MESSAGE_REST, CHAT_REST)
         };
-        let shown = self.seen(job.id, now);
+        let shown = self.seen(job.head(), now);
         words.clone_into(&mut shown.words);
         shown.quiet_until = now + message_rest;
         self.silence(job.request.origin.chat, chat_rest, now);
@@ -63,7 +63,7 @@ impl Pace {
 
     /// They did not arrive: the same words may go out again.
     pub fn missed(&mut self, job: &Job) {
-        if let Some(shown) = self.jobs.get_mut(&job.id) {
+        if let Some(shown) = self.jobs.get_mut(&job.head()) {
             shown.words.clear();
         }
     }

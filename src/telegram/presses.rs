@@ -4,11 +4,12 @@
 
 use serde_json::json;
 
-use super::dialogue::{Dialogue, Handled, HandlerError, Settings, Talk};
+use super::cards::{Dialogue, Item};
+use super::dialogue::{Handled, HandlerError, Settings, Talk};
 use super::intake::Press;
 use super::{keyboard, text};
-use crate::job::{Job, JobId, MessageId, Request, Source, Wish};
-use crate::store::{CancelAnswer, Enqueued, Store, StoreError};
+use crate::job::{Job, JobId, Request, Wish};
+use crate::store::{CancelAnswer, Enqueued, Store};
 
 /// A press is worth an answer for seconds only.
 const ANSWER_S: u64 = 5;
@@ -26,20 +27,8 @@ impl<S: Store> Talk<'_, S> {
             Some(Press::Fit(job)) => self.retry(query, job, true).await?,
             Some(Press::Cancel(job)) => self.cancel(query, job).await?,
             Some(Press::Retry(job)) => self.retry(query, job, false).await?,
-            Some(Press::Default(default)) => {
-                let settings = Settings {
-                    default,
-                    ..self.settings
-                };
-                self.set(query, settings).await?;
-            }
-            Some(Press::Language(language)) => {
-                let settings = Settings {
-                    language,
-                    ..self.settings
-                };
-                self.set(query, settings).await?;
-            }
+            Some(Press::Default(default)) => self.set(query, |settings| Settings { default, ..settings }).await?,
+            Some(Press::Language(language)) => self.set(query, |settings| Settings { language, ..settings }).await?,
         }
         Ok(())
     }
@@ -49,7 +38,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     /// Ends the spinner on a button, with words where there are any.
-    async fn answer_press(&self, query: &str, words: Option<&str>) {
+    pub(super) async fn answer_press(&self, query: &str, words: Option<&str>) {
         let mut body = json!({ "callback_query_id": query });
         if let Some(words) = words {
             body["text"] = json!(words);
@@ -112,16 +101,19 @@ impl<S: Store> Talk<'_, S> {
         };
         self.answer_press(query, None).await;
         let dialogue = self.dialogue().await?;
-        let waiting = dialogue.waiting();
-        let mut cards = dialogue.cards();
-        let Request { origin, source, .. } = job.request;
+        let items = self.files_of(&job).await?;
         // Pressed twice it asks once.
-        if !cards.iter().any(|card| card.message == origin.message) {
-            let card = self.card(source, origin.message).await?;
-            cards.push(card);
-            self.set_dialogue(&Dialogue::with(waiting, cards)).await?;
+        let is_asked = |message| {
+            dialogue
+                .clone()
+                .cards()
+                .iter()
+                .any(|card| card.items[0].message == message)
+        };
+        match items.first() {
+            Some(first) if !is_asked(first.message) => self.ask_again(items, dialogue).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn choose(&self, query: &str, wish: Wish) -> Handled {
@@ -138,7 +130,8 @@ impl<S: Store> Talk<'_, S> {
             return Ok(());
         };
         let card = cards.remove(place);
-        if self.do_pressed(query, card.source, card.message, wish).await? {
+        let key = card.batch_key();
+        if self.do_pressed(query, &card.items, key, wish).await? {
             self.set_dialogue(&Dialogue::with(waiting, cards)).await?;
         }
         Ok(())
@@ -149,13 +142,14 @@ impl<S: Store> Talk<'_, S> {
     async fn do_pressed(
         &self,
         query: &str,
-        source: Source,
-        message: MessageId,
+        items: &[Item],
+        key: Option<String>,
         wish: Wish,
     ) -> Result<bool, HandlerError> {
-        let answer = self.ask(source, message, wish).await?;
-        let refusal = self.refusal(&answer).await?;
-        match (&answer, refusal) {
+        let asked = self.ask_all(items, wish, key).await?;
+        let first = asked.first();
+        let refusal = self.refusal(first).await?;
+        match (first, refusal) {
             (_, None) => {}
             (Enqueued::Duplicate { job }, _) if job.status_message == Some(self.sender.message) => {
                 self.answer_press(query, None).await;
@@ -173,7 +167,7 @@ impl<S: Store> Talk<'_, S> {
             }
         }
         self.answer_press(query, None).await;
-        self.answer(answer, message, Some(self.sender.message)).await?;
+        self.answer_all(asked, items, Some(self.sender.message)).await?;
         Ok(true)
     }
 
@@ -194,18 +188,27 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn cancel(&self, query: &str, job: JobId) -> Handled {
-        if let Err(key) = self.own_job(job).await? {
-            self.alert(query, key).await;
-            return Ok(());
-        }
-        let by = (!self.is_admin()).then_some(self.sender.user);
-        let answer = self.desk.store.cancel(job, by).await?;
-        let key = match &answer {
-            CancelAnswer::Canceled(_) | CancelAnswer::Asked(_) => "alert-cancel",
-            CancelAnswer::AlreadyOver(_) | CancelAnswer::NotYours => "alert-over",
+        let job = match self.own_job(job).await? {
+            Ok(job) => job,
+            Err(key) => {
+                self.alert(query, key).await;
+                return Ok(());
+            }
         };
-        self.alert(query, key).await;
-        self.show_canceled(answer, Some(self.sender.message)).await
+        let by = (!self.is_admin()).then_some(self.sender.user);
+        let answers = self.cancel_with_batch(&job, by).await?;
+        let is_ended = |answer: &CancelAnswer| matches!(answer, CancelAnswer::Canceled(_) | CancelAnswer::Asked(_));
+        let ended = answers.iter().any(is_ended);
+        self.alert(query, if ended { "alert-cancel" } else { "alert-over" })
+            .await;
+        // One word is enough for a message that all of them share.
+        match answers
+            .into_iter()
+            .find(|answer| matches!(answer, CancelAnswer::Canceled(_)))
+        {
+            Some(answer) => self.show_canceled(answer, Some(self.sender.message)).await,
+            None => Ok(()),
+        }
     }
 
     /// Once more; `fit` in as many bytes as the chat takes.
@@ -218,35 +221,22 @@ impl<S: Store> Talk<'_, S> {
         match job {
             Err(key) => self.alert(query, key).await,
             Ok(job) => {
-                let Request { origin, source, wish } = job.request;
+                let Request {
+                    origin, source, wish, ..
+                } = job.request;
                 let wish = if fit {
                     keyboard::fitting(wish, self.desk.send_bytes_max)
                 } else {
                     wish
                 };
-                self.do_pressed(query, source, origin.message, wish).await?;
+                let items = [Item {
+                    message: origin.message,
+                    source,
+                    update_id: self.update_id,
+                }];
+                self.do_pressed(query, &items, None, wish).await?;
             }
         }
         Ok(())
-    }
-
-    async fn set(&self, query: &str, settings: Settings) -> Handled {
-        let text = serde_json::to_string(&settings).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.desk.store.set_settings(self.sender.user, text).await?;
-        self.answer_press(query, None).await;
-        let lang = settings
-            .language
-            .unwrap_or_else(|| text::lang_of(self.sender.language_code.as_deref()));
-        let talk = Talk {
-            desk: self.desk,
-            sender: self.sender.clone(),
-            settings,
-            lang,
-            update_id: self.update_id,
-        };
-        let words = talk.settings_words();
-        talk.edit(self.sender.message, &words, Some(keyboard::settings(lang)))
-            .await
-            .map(drop)
     }
 }

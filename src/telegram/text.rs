@@ -162,7 +162,58 @@ pub fn notice(lang: Lang, notice: &Notice) -> String {
         Notice::Paused => say(lang, "paused"),
         Notice::Failed { reason } => self::reason(lang, reason),
         Notice::Canceled => say(lang, "canceled"),
+        Notice::Batch {
+            files,
+            done,
+            failed,
+            now,
+        } => {
+            let values = [
+                ("files", (*files).into()),
+                ("done", (*done).into()),
+                ("lost", (*failed).into()),
+            ];
+            let mut lines = vec![tell(lang, "batch", &values)];
+            lines.extend(now.iter().map(|now| self::notice(lang, now)));
+            lines.join("\n")
+        }
+        Notice::BatchOver { results, failures } => batch_over(lang, results, failures),
     }
+}
+
+/// What became of files that came together: one line for those that were sent, one for each that was not.
+fn batch_over(lang: Lang, results: &[Parcel], failures: &[(u32, Reason)]) -> String {
+    let mut lines = Vec::new();
+    if results.is_empty() {
+        lines.push(say(lang, "batch-none"));
+    } else {
+        let sum = |of: fn(&Parcel) -> u64| megabytes(lang, results.iter().map(of).sum());
+        let took_s = results.iter().map(|parcel| parcel.wall_s).sum();
+        let values = [
+            ("count", Value::Number(results.len() as u64)),
+            ("before", sum(|parcel| parcel.in_bytes).into()),
+            ("after", sum(|parcel| parcel.out_bytes).into()),
+            ("took", clock(took_s).into()),
+        ];
+        lines.push(tell(lang, "batch-over", &values));
+    }
+    for (place, reason) in failures {
+        let values = [
+            ("number", place.to_string().into()),
+            ("reason", self::reason(lang, reason).into()),
+        ];
+        lines.push(tell(lang, "batch-failed", &values));
+    }
+    lines.join("\n")
+}
+
+/// The question about several files.
+pub(super) fn files(lang: Lang, count: usize, size_bytes: u64) -> String {
+    let values = [
+        ("count", Value::Number(count as u64)),
+        ("size", megabytes(lang, size_bytes).into()),
+    ];
+    tell(lang, "choose-files", &values)
 }
 
 fn transfer(lang: Lang, key: &str, done_bytes: u64, total_bytes: u64) -> String {

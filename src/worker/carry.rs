@@ -22,7 +22,7 @@ const BACK_OFF_S: [u64; 5] = [2, 5, 15, 45, 120];
 const STORE_REST: Duration = Duration::from_secs(2);
 
 /// How one run of a job ended, if not by an error of the store.
-enum End {
+pub(super) enum End {
     Finished(Outcome),
     /// Back to the queue.
     Released {
@@ -30,12 +30,14 @@ enum End {
         not_before_s: u64,
         count: bool,
     },
+    /// Converted; waits for the others of its batch.
+    Held(Parcel),
     /// The user is gone: over without a word.
     Silent(Reason),
 }
 
 /// A panic ends the job and nothing else: left as it is, it would bar its user until the next start.
-fn panicked() -> End {
+pub(super) fn panicked() -> End {
     tracing::error!("the job panicked");
     End::Finished(Outcome::Failed {
         reason: Reason::Internal,
@@ -45,12 +47,18 @@ fn panicked() -> End {
 impl<S: Store, C: Courier> Worker<S, C> {
     /// Runs one claimed job to an end, and records it before anything is cleaned up.
     pub(super) async fn carry(self, claim: Claim, permit: OwnedSemaphorePermit) {
-        let Claim { job, fence, suspect } = claim;
+        if claim.job.phase == Phase::Deliver && self.is_of_several(&claim.job).await {
+            return self.carry_batch(claim, permit).await;
+        }
+        let Claim {
+            job, fence, suspect, ..
+        } = claim;
         tracing::info!(phase = ?job.phase, attempt = job.attempt, suspect, "claimed");
         let cancel = CancellationToken::new();
         let stand = Arc::<Stand>::default();
         let running = Running {
             job: job.clone(),
+            rest: Vec::new(),
             cancel: cancel.clone(),
             stand: Arc::clone(&stand),
         };
@@ -94,7 +102,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         self.close(&job, fence, end, permit, &stand).await;
     }
 
-    async fn asked_to_cancel(&self, job: JobId) -> bool {
+    pub(super) async fn asked_to_cancel(&self, job: JobId) -> bool {
         self.store
             .cancel_requests()
             .await
@@ -150,6 +158,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 }));
             }
         };
+        if job.batch.is_some() {
+            return Ok(End::Held(parcel));
+        }
         self.store.advance(fence, Phase::Deliver, Some(parcel.clone())).await?;
         self.deliver(job, &parcel, Some(&scratch), stand).await
     }
@@ -246,7 +257,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
     }
 
     /// What a platform's error means for the job.
-    fn end_of(&self, job: &Job, error: CourierError, phase: Phase) -> End {
+    pub(super) fn end_of(&self, job: &Job, error: CourierError, phase: Phase) -> End {
         tracing::warn!(%error, ?phase, "the platform failed");
         match error {
             CourierError::Transient { after_s, .. } if job.attempt < self.options.attempts_max => {
@@ -275,7 +286,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if !self.record(job, fence, &end).await {
             return;
         }
-        if !matches!(end, End::Released { .. }) {
+        if !matches!(end, End::Released { .. } | End::Held(_)) {
             self.workdir.remove(job.id);
         }
         drop(permit);
@@ -283,7 +294,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             End::Finished(Outcome::Failed { reason }) => Notice::Failed { reason },
             End::Finished(Outcome::Canceled) => Notice::Canceled,
             End::Released { count: false, .. } => Notice::Paused,
-            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Silent(_) => return,
+            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Held(_) | End::Silent(_) => return,
         };
         let _last = stand.telling.lock().await;
         self.tell(job, notice).await;
@@ -291,7 +302,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another
     /// claim owns the job, or where a shutdown did not let it end: then it resumes after the start.
-    async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
+    pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
         loop {
             match self.write(fence, end).await {
                 Ok(()) => return true,
@@ -321,6 +332,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 not_before_s,
                 count,
             } => return self.store.release(fence, *phase, *not_before_s, *count).await,
+            End::Held(parcel) => return self.store.hold(fence, parcel.clone()).await,
             End::Finished(outcome) => outcome.clone(),
             End::Silent(reason) => Outcome::Failed { reason: reason.clone() },
         };

@@ -100,6 +100,7 @@ pub(super) fn parcel_of(report: &Report, wish: Wish) -> Parcel {
         out_bytes: report.out_bytes,
         video_copied: report.video != media::report::Action::Encode,
         audio_copied: report.audio != media::report::Action::Encode,
+        silent: report.audio == media::report::Action::None,
         wall_s: report.wall_s,
         warnings: report.warnings.clone(),
         file_id: None,

@@ -6,6 +6,7 @@
 //!   watch  store.changes() -> cancel_requests() -> the job's token and the engine's cancel flag; and the files of jobs
 //!          that ended while they waited
 //! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
+//! batch    the last phase of files that came together: one delivery for all, one summary
 //! engine   the one door from async to blocking, and the engine's report in the job's words
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
@@ -14,6 +15,7 @@
 //! delivery in flight abandons the call and ends the job as canceled; a delivery that was confirmed before stays
 //! delivered.
 
+mod batch;
 mod carry;
 mod engine;
 mod teller;
@@ -62,6 +64,8 @@ pub struct Options {
 /// What the teller and the canceller know of a running job.
 struct Running {
     job: Job,
+    /// Those of its batch that are delivered with it.
+    rest: Vec<JobId>,
     cancel: CancellationToken,
     stand: Arc<Stand>,
 }
@@ -212,7 +216,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 continue;
             };
             for id in asked {
-                if let Some(running) = self.table().get(&id) {
+                let table = self.table();
+                let asked = |running: &&Running| running.job.id == id || running.rest.contains(&id);
+                if let Some(running) = table.values().find(asked) {
                     running.cancel.cancel();
                 }
             }
@@ -225,7 +231,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let Ok(mut held) = self.workdir.jobs() else { return };
         {
             let running = self.table();
-            held.retain(|id| !running.contains_key(id));
+            held.retain(|id| !running.values().any(|one| one.job.id == *id || one.rest.contains(id)));
         }
         for id in held {
             if let Ok(Some(job)) = self.store.job(id).await

@@ -1,6 +1,6 @@
 //! Tells the chats how their jobs stand: gauges of running jobs, places of waiting ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,10 @@ impl Stand {
 
 impl<S: Store, C: Courier> Worker<S, C> {
     pub(super) async fn tell(&self, job: &Job, notice: Notice) {
+        let notice = match job.batch {
+            None => notice,
+            Some(first) => self.notice_of_batch(first, notice).await,
+        };
         if let Err(error) = self.courier.notify(job, notice).await {
             tracing::debug!(job = %job.id, %error, "not told");
         }
@@ -104,9 +108,11 @@ impl<S: Store, C: Courier> Worker<S, C> {
             .filter_map(|entry| entry.position.map(|position| (entry.job, position)))
             .collect();
         places.retain(|id, _| waiting.iter().any(|(job, _)| job.id == *id));
+        // Of a batch the first that waits speaks, unless one is in work.
+        let mut heads: HashSet<JobId> = self.table().values().map(|running| running.job.head()).collect();
         let mut moved = Vec::new();
         for (job, position) in waiting {
-            if moved.len() < TOLD_MAX && places.get(&job.id) != Some(&position) {
+            if heads.insert(job.head()) && moved.len() < TOLD_MAX && places.get(&job.id) != Some(&position) {
                 places.insert(job.id, position);
                 moved.push((job, position));
             }

@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "sizes and counts of small clips")]
 
+mod albums;
 mod awkward;
 mod bot;
 mod cancel;

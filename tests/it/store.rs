@@ -1,5 +1,6 @@
 //! The store's promises: order, fairness, fences, recovery, and what it forgets.
 
+mod batch;
 mod model;
 
 use std::path::Path;
@@ -49,6 +50,7 @@ pub(crate) fn request(user: i64, file: &str) -> Request {
             announced: kadr::job::Announced::default(),
         },
         wish: Preset::Play.into(),
+        batch: None,
     }
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn parcel() -> Parcel {
         out_bytes: 1,
         video_copied: false,
         audio_copied: true,
+        silent: false,
         wall_s: 0.5,
         warnings: vec![],
         file_id: None,
@@ -737,6 +740,8 @@ async fn send_intent_is_recorded_once() {
     let job = add(&store, 1, "a", 1).await;
     assert!(store.record_send_intent(job.id).await.unwrap());
     assert!(!store.record_send_intent(job.id).await.unwrap());
+    store.withdraw_send_intent(job.id).await.unwrap();
+    assert!(store.record_send_intent(job.id).await.unwrap(), "nothing was sent");
 }
 
 #[tokio::test]

@@ -406,6 +406,7 @@ fn job(id: i64, chat: i64, group: bool) -> Job {
             origin,
             source,
             wish: Preset::Play.into(),
+            batch: None,
         },
         status: Status::Running,
         phase: Phase::Fetch,
@@ -414,6 +415,7 @@ fn job(id: i64, chat: i64, group: bool) -> Job {
         status_message: None,
         parcel: None,
         reason: None,
+        batch: None,
     }
 }
 

@@ -70,6 +70,41 @@ async fn a_round_video_that_is_not_wanted_comes_as_a_video() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_settings_of_its_own_that_its_admins_decide() {
+    const GROUP: i64 = -100;
+    let mut bot = Bot::start().await;
+    bot.playground.add_group(GROUP, "All", &[1, 2]);
+    bot.playground.write(2, GROUP, "/settings", None).unwrap();
+    let settings = bot.until_says(GROUP, "Файлы, о которых").await;
+    // Only its owner and its admins decide.
+    let press = |user, data: &str| assert!(bot.playground.press_on(user, GROUP, settings.id, data));
+    press(2, "d:gif");
+    bot.until(GROUP, |chat| {
+        let calls = bot.playground.transcript();
+        let answered = calls.iter().any(|call| call.method == "answercallbackquery");
+        let unchanged = chat.iter().any(|message| message.text == settings.text);
+        (answered && unchanged).then_some(())
+    })
+    .await;
+    press(1, "d:gif");
+    press(1, "l:en");
+    bot.until_says(GROUP, "in this chat: 🎞️ GIF").await;
+    let sent = bot
+        .playground
+        .send_file_in(2, GROUP, &short(), SendAs::Document, "")
+        .unwrap();
+    bot.playground.write(2, GROUP, "/convert", Some(sent)).unwrap();
+    let result = bot.until_results(GROUP, 1).await.remove(0);
+    assert_eq!(result.media.as_deref(), Some("animation"));
+    assert!(result.text.contains("converted in"), "{}", result.text);
+    // Elsewhere Boris keeps his own.
+    bot.playground.send_text(2, "/settings");
+    bot.until_says(2, "Каждый раз спрашивать").await;
+    bot.until_clean().await;
+    bot.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_a_sticker_never_sends_two() {
     let mut bot = Bot::start().await;
     bot.playground.plan("sendSticker", 1, Fault::LostAnswer);

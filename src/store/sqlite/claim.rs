@@ -2,6 +2,7 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
+use super::batch::{QUIET_S, claim_rest};
 use super::queue::forget_sources;
 use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
 use crate::job::{Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
@@ -37,7 +38,7 @@ async fn end(connection: &mut SqliteConnection, fence: Fence, event: Event, reas
     Ok(())
 }
 
-fn fenced(rows: u64, fence: Fence) -> Result<()> {
+pub(super) fn fenced(rows: u64, fence: Fence) -> Result<()> {
     if rows == 1 {
         Ok(())
     } else {
@@ -52,23 +53,27 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
     let mut transaction = connection.begin().await?;
     // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
     // hold back from when it waits, or it would never find the house empty. What is being made for somebody already is
-    // not made twice: its result will be there.
+    // not made twice: its result will be there. A result of a batch goes out with the others.
     let row = sqlx::query(
         "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
-             AND crashes > 0 AND (status = 'running' OR not_before <= ?2)) \
+             AND crashes > 0 AND phase != 'deliver' AND (status = 'running' OR not_before <= ?2)) \
          SELECT j.id, (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running' AND r.cached = 0) \
              AS busy FROM jobs j \
          WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND (?1 = 1 OR busy < ?3) \
-         AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 \
+         AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 AND j.phase != 'deliver' \
              AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.status = 'running' AND s.cached = 0 \
              AND s.unique_id = j.unique_id AND s.wish = j.wish)) \
+         AND (j.batch IS NULL OR j.phase != 'deliver' OR NOT EXISTS (SELECT 1 FROM jobs m WHERE m.batch = j.batch \
+             AND (m.created > ?2 - ?4 OR m.id != j.id AND (m.status = 'running' \
+                 OR m.status = 'queued' AND m.phase != 'deliver')))) \
          AND NOT EXISTS (SELECT 1 FROM drain) \
          ORDER BY busy, j.turn, j.id LIMIT 1",
     )
     .bind(limits.deliver_only)
     .bind(now())
     .bind(limits.running_per_user_max)
+    .bind(QUIET_S)
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(row) = row else {
@@ -87,9 +92,12 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
     .fetch_one(&mut *transaction)
     .await?
     .get(0);
-    let job = load(&mut transaction, id).await?;
+    let Some(job) = load(&mut transaction, id).await? else {
+        return Ok(None);
+    };
+    let rest = claim_rest(&mut transaction, &job, boot).await?;
     transaction.commit().await?;
-    Ok(job.map(|job| Claim {
+    Ok(Some(Claim {
         fence: Fence {
             job: job.id,
             attempt: claims,
@@ -97,6 +105,7 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
         },
         suspect: job.crashes > 0,
         job,
+        rest,
     }))
 }
 

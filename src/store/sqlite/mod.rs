@@ -4,6 +4,7 @@
 //! mod    the lock, the connection, the schema; each call takes the connection and ticks where a worker may care
 //! inbox  updates, dialogues, settings
 //! queue  requests: accepted, turned away, listed, cancelled while they wait
+//! batch  files that came together: who belongs to whom, and when their results may go out
 //! claim  running jobs: claimed, moved on, ended, put back, recovered
 //! people who may use the bot, who wants to be forgotten, how the work stands
 //! rows   how a job stands in a row
@@ -13,6 +14,7 @@
 //! SQLite. A lock file keeps a second process out. Times are Unix seconds of the wall clock; a clock that jumps can
 //! delay a retry, nothing else.
 
+mod batch;
 mod claim;
 mod inbox;
 mod people;
@@ -33,13 +35,13 @@ use super::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
     Store, StoreError, Totals,
 };
-use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId, Wish};
 use crate::media::Look;
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
-/// From version 1 to 2.
-const TO_2: &str = include_str!("to_2.sql");
+/// From each version to the next, from 1 on.
+const STEPS: [&str; 2] = [include_str!("to_2.sql"), include_str!("to_3.sql")];
 /// Handled updates are remembered twice as long as the platform keeps undelivered ones.
 const INBOX_KEPT_S: i64 = 48 * 3600;
 
@@ -139,19 +141,24 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
             "schema is {version} (this kadr knows {SCHEMA_VERSION})"
         )));
     }
-    let steps = match version {
-        0 => SCHEMA,
-        1 => TO_2,
-        _ => return Ok(()),
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let steps = match usize::try_from(version - 1) {
+        Ok(known) => &STEPS[known..],
+        Err(_) => &[SCHEMA],
     };
     let mut transaction = connection.begin().await?;
-    sqlx::raw_sql(steps).execute(&mut *transaction).await?;
-    sqlx::raw_sql("PRAGMA user_version = 2")
+    for step in steps {
+        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+    }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}")))
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
     Ok(())
 }
+
 impl Store for SqliteStore {
     async fn record_updates(&self, updates: Vec<InboxUpdate>) -> Result<Vec<InboxUpdate>> {
         inbox::record_updates(&mut *self.connection().await, updates).await
@@ -177,6 +184,10 @@ impl Store for SqliteStore {
         queue::record_send_intent(&mut *self.connection().await, job).await
     }
 
+    async fn withdraw_send_intent(&self, job: JobId) -> Result<()> {
+        queue::withdraw_send_intent(&mut *self.connection().await, job).await
+    }
+
     async fn job(&self, job: JobId) -> Result<Option<Job>> {
         queue::job(&mut *self.connection().await, job).await
     }
@@ -199,6 +210,18 @@ impl Store for SqliteStore {
 
     async fn claim(&self, limits: ClaimLimits) -> Result<Option<Claim>> {
         claim::claim(&mut *self.connection().await, limits, self.boot).await
+    }
+
+    async fn hold(&self, fence: Fence, parcel: Parcel) -> Result<()> {
+        self.ticked(batch::hold(&mut *self.connection().await, fence, &parcel).await)
+    }
+
+    async fn batch(&self, first: JobId) -> Result<Vec<Job>> {
+        batch::members(&mut *self.connection().await, first).await
+    }
+
+    async fn batch_wish(&self, chat: ChatId, user: UserId, key: &str) -> Result<Option<Wish>> {
+        batch::wish(&mut *self.connection().await, chat, user, key).await
     }
 
     async fn advance(&self, fence: Fence, phase: Phase, parcel: Option<Parcel>) -> Result<()> {

@@ -2,8 +2,9 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
+use super::batch;
 use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, parse, scrub, word};
-use crate::job::{ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
+use crate::job::{BATCH_MAX, ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
 use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
@@ -11,6 +12,7 @@ use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, Stor
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
     let count = sqlx::query(
         "SELECT COUNT(*) FROM jobs q, jobs j WHERE j.id = ? AND q.status = 'queued' AND q.cached = 0 \
+         AND q.phase != 'deliver' \
          AND (q.turn, q.id) <= (j.turn, j.id)",
     )
     .bind(id.0)
@@ -18,6 +20,15 @@ async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32
     .await?
     .get(0);
     Ok(count)
+}
+
+/// The key of a request in `jobs.update_id`: an update may ask for each file of a batch.
+fn asked_by(update_id: i64, request: &Request) -> i64 {
+    update_id * 16
+        + request
+            .batch
+            .as_ref()
+            .map_or(0, |batch| i64::from(batch.place % BATCH_MAX))
 }
 
 /// The turn of a new job: after the user's own last, and not before the turn that is being served. So a newcomer waits
@@ -42,7 +53,8 @@ async fn count(connection: &mut SqliteConnection, user: Option<UserId>) -> Resul
                 .await?
         }
         Some(user) => {
-            sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND user = ?")
+            // A batch waits as one.
+            sqlx::query("SELECT COUNT(DISTINCT COALESCE(batch, id)) FROM jobs WHERE status = 'queued' AND user = ?")
                 .bind(user.0)
                 .fetch_one(connection)
                 .await?
@@ -57,6 +69,7 @@ async fn turn_away(
     request: &Request,
     limits: QueueLimits,
     is_remembered: bool,
+    joins: bool,
 ) -> Result<Option<Enqueued>> {
     let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
     let quarantined = sqlx::query("SELECT 1 FROM quarantine WHERE unique_id = ? AND until > ?")
@@ -91,7 +104,7 @@ async fn turn_away(
             wait_s: (DAY_S - now() % DAY_S).unsigned_abs(),
         }));
     }
-    if count(transaction, Some(user)).await? >= limits.per_user_max {
+    if !joins && count(transaction, Some(user)).await? >= limits.per_user_max {
         return Ok(Some(Enqueued::UserQueueFull {
             limit: limits.per_user_max,
         }));
@@ -149,8 +162,9 @@ pub(super) async fn enqueue(
     engine: &str,
 ) -> Result<Enqueued> {
     let mut transaction = connection.begin().await?;
+    let asked_by = asked_by(update_id, &request);
     let before = sqlx::query("SELECT id FROM jobs WHERE update_id = ?")
-        .bind(update_id)
+        .bind(asked_by)
         .fetch_optional(&mut *transaction)
         .await?;
     if let Some(row) = before
@@ -167,7 +181,16 @@ pub(super) async fn enqueue(
             .fetch_optional(&mut *transaction)
             .await?
             .map(|row| row.get(0));
-    if let Some(answer) = turn_away(&mut transaction, &request, limits, remembered.is_some()).await? {
+    let joined = batch::to_join(&mut transaction, &request).await?;
+    if let Some(answer) = turn_away(
+        &mut transaction,
+        &request,
+        limits,
+        remembered.is_some(),
+        joined.is_some(),
+    )
+    .await?
+    {
         return Ok(answer);
     }
     let phase = if remembered.is_some() {
@@ -183,7 +206,7 @@ pub(super) async fn enqueue(
         "INSERT INTO jobs (update_id, turn, chat, user, unique_id, wish, request, status, phase, cached, parcel, \
          created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
     )
-    .bind(update_id)
+    .bind(asked_by)
     .bind(turn)
     .bind(request.origin.chat.0)
     .bind(user.0)
@@ -197,6 +220,10 @@ pub(super) async fn enqueue(
     .fetch_one(&mut *transaction)
     .await?
     .get(0);
+    if let Some(batch) = &request.batch {
+        let first = joined.unwrap_or(JobId(id));
+        batch::join(&mut transaction, JobId(id), first, &batch.key).await?;
+    }
     let position = position_of(&mut transaction, JobId(id)).await?;
     let job = load(&mut transaction, JobId(id)).await?;
     transaction.commit().await?;
@@ -213,7 +240,7 @@ pub(super) async fn set_status_message(
     job: JobId,
     message: MessageId,
 ) -> Result<()> {
-    sqlx::query("UPDATE jobs SET status_message = ? WHERE id = ?")
+    sqlx::query("UPDATE jobs SET status_message = ?1 WHERE id = ?2 OR batch = (SELECT batch FROM jobs WHERE id = ?2)")
         .bind(message.0)
         .bind(job.0)
         .execute(connection)
@@ -227,6 +254,14 @@ pub(super) async fn record_send_intent(connection: &mut SqliteConnection, job: J
         .execute(connection)
         .await?;
     Ok(written.rows_affected() == 1)
+}
+
+pub(super) async fn withdraw_send_intent(connection: &mut SqliteConnection, job: JobId) -> Result<()> {
+    sqlx::query("UPDATE jobs SET send_intent = 0 WHERE id = ?")
+        .bind(job.0)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn job(connection: &mut SqliteConnection, job: JobId) -> Result<Option<Job>> {
@@ -266,7 +301,8 @@ pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId
     for row in &rows {
         let job = job_of(row)?;
         // A remembered result has its own lane: nobody waits behind it.
-        let waiting = job.status == Status::Queued && !row.get::<bool, _>("cached");
+        // Nor behind one that waits for the others of its batch.
+        let waiting = job.status == Status::Queued && !row.get::<bool, _>("cached") && job.phase != Phase::Deliver;
         position += u32::from(waiting);
         if user.is_none_or(|user| job.request.origin.user == user) {
             entries.push(QueueEntry {

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use crate::job::{Job, JobId, MessageId, Parcel, Reason};
 use crate::store::{Result, StoreError};
 
-pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason";
+pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason, batch";
 
 pub(super) const DAY_S: i64 = 24 * 3600;
 
@@ -38,6 +38,11 @@ pub(super) fn parse_word<T: serde::de::DeserializeOwned>(text: String) -> Result
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+pub(super) fn parse_text<T: std::str::FromStr>(text: &str) -> Result<T> {
+    let wrong = || StoreError::Corrupt(format!("`{text}` is none of ours"));
+    text.parse().map_err(|_| wrong())
+}
+
 pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
     let optional = |name: &str| row.get::<Option<String>, _>(name);
     Ok(Job {
@@ -50,6 +55,7 @@ pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
         status_message: row.get::<Option<i64>, _>("status_message").map(MessageId),
         parcel: optional("parcel").map(|text| parse::<Parcel>(&text)).transpose()?,
         reason: optional("reason").map(|text| parse::<Reason>(&text)).transpose()?,
+        batch: row.get::<Option<i64>, _>("batch").map(JobId),
     })
 }
 

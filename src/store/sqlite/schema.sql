@@ -1,4 +1,4 @@
--- Version 2; `to_2.sql` comes to it from 1. Times are Unix seconds.
+-- Version 3; `to_2.sql` and `to_3.sql` come to it from those before. Times are Unix seconds.
 CREATE TABLE boots (id INTEGER PRIMARY KEY AUTOINCREMENT, began INTEGER NOT NULL) STRICT;
 
 -- Rows stay after handling, without payload: their numbers refuse a second delivery.
@@ -11,7 +11,7 @@ CREATE INDEX inbox_unhandled ON inbox (update_id) WHERE payload IS NOT NULL;
 
 CREATE TABLE jobs (
     id             INTEGER PRIMARY KEY AUTOINCREMENT,
-    update_id      INTEGER NOT NULL UNIQUE,
+    update_id      INTEGER NOT NULL UNIQUE,    -- 16 times the update's, for one may ask for a batch, see `asked_by`
     chat           INTEGER NOT NULL,
     user           INTEGER NOT NULL,
     unique_id      TEXT NOT NULL,
@@ -33,7 +33,9 @@ CREATE TABLE jobs (
     parcel         TEXT,
     reason         TEXT,
     created        INTEGER NOT NULL,
-    ended          INTEGER
+    ended          INTEGER,
+    batch          INTEGER, -- the first job of its batch
+    batch_key      TEXT
 ) STRICT;
 CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
@@ -42,6 +44,8 @@ CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
 CREATE INDEX jobs_of_person ON jobs (user, chat, id);
 -- Sources that are kept for a day after the end, for another wish.
 CREATE INDEX jobs_kept ON jobs (ended) WHERE unique_id != '';
+CREATE INDEX jobs_of_batch ON jobs (batch) WHERE batch IS NOT NULL;
+CREATE INDEX jobs_of_key ON jobs (batch_key) WHERE batch_key IS NOT NULL;
 CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
 
 CREATE TABLE results (

@@ -265,6 +265,7 @@ async fn hand() -> Hand {
             announced: kadr::job::Announced::default(),
         },
         wish: Preset::Play.into(),
+        batch: None,
     };
     let Enqueued::New { job, .. } = store.enqueue(1, request, limits, "e").await.unwrap() else {
         panic!("a new job");
@@ -288,6 +289,7 @@ fn parcel(file_id: Option<&str>) -> Parcel {
         out_bytes: 1000,
         video_copied: true,
         audio_copied: true,
+        silent: false,
         wall_s: 1.0,
         warnings: vec![],
         file_id: file_id.map(str::to_owned),

@@ -1,6 +1,6 @@
 //! A handler that panics: other chats, the chat itself and the next start go on.
 
-use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId};
+use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId, Wish};
 use kadr::media::Look;
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
@@ -50,6 +50,10 @@ impl Store for Trapped {
         enqueue(update: i64, request: Request, limits: QueueLimits, engine: &str) -> Enqueued;
         set_status_message(job: JobId, message: MessageId) -> ();
         record_send_intent(job: JobId) -> bool;
+        withdraw_send_intent(job: JobId) -> ();
+        hold(fence: Fence, parcel: Parcel) -> ();
+        batch(first: JobId) -> Vec<Job>;
+        batch_wish(chat: ChatId, user: UserId, key: &str) -> Option<Wish>;
         job(job: JobId) -> Option<Job>;
         queue(user: Option<UserId>) -> Vec<QueueEntry>;
         cancel(job: JobId, by: Option<UserId>) -> CancelAnswer;

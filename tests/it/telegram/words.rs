@@ -167,7 +167,57 @@ fn notices() -> Vec<Notice> {
         Notice::Canceled,
     ];
     notices.extend(reasons().into_iter().map(|reason| Notice::Failed { reason }));
+    let batch = |files, failed, now: Option<Notice>| Notice::Batch {
+        files,
+        done: 1,
+        failed,
+        now: now.map(Box::new),
+    };
+    notices.push(batch(2, 0, Some(converting(34_200_000, 10.7))));
+    notices.push(batch(5, 2, None));
+    for results in [0, 1, 3, 5] {
+        notices.push(Notice::BatchOver {
+            results: (0..results).map(|_| result(640, true, true)).collect(),
+            failures: match results {
+                3 => Vec::new(),
+                _ => vec![(2, Reason::Network), (10, Reason::SourceGone)],
+            },
+        });
+    }
     notices
+}
+
+fn result(width: u32, video_copied: bool, audio_copied: bool) -> Parcel {
+    Parcel {
+        kind: if width == 0 {
+            ParcelKind::Audio
+        } else {
+            ParcelKind::Video
+        },
+        width,
+        height: width,
+        duration_s: 8.0,
+        in_bytes: 13_000_000,
+        out_bytes: 40_000,
+        video_copied,
+        audio_copied,
+        silent: false,
+        wall_s: 72.4,
+        warnings: if audio_copied {
+            vec![]
+        } else {
+            vec![
+                Warning::Damaged {
+                    lost_percent: 12,
+                    frames_lost: 30,
+                    decode_errors: 4,
+                },
+                Warning::SilentTrack,
+            ]
+        },
+        file_id: None,
+        look: None,
+    }
 }
 
 fn captions(lang: Lang) -> Vec<String> {
@@ -180,38 +230,7 @@ fn captions(lang: Lang) -> Vec<String> {
         (0, true, true),
         (0, true, false),
     ] {
-        captions.push(text::caption(
-            lang,
-            &Parcel {
-                kind: if width == 0 {
-                    ParcelKind::Audio
-                } else {
-                    ParcelKind::Video
-                },
-                width,
-                height: width,
-                duration_s: 8.0,
-                in_bytes: 13_000_000,
-                out_bytes: 40_000,
-                video_copied,
-                audio_copied,
-                wall_s: 72.4,
-                warnings: if audio_copied {
-                    vec![]
-                } else {
-                    vec![
-                        Warning::Damaged {
-                            lost_percent: 12,
-                            frames_lost: 30,
-                            decode_errors: 4,
-                        },
-                        Warning::SilentTrack,
-                    ]
-                },
-                file_id: None,
-                look: None,
-            },
-        ));
+        captions.push(text::caption(lang, &result(width, video_copied, audio_copied)));
     }
     captions
 }
@@ -269,7 +288,11 @@ fn infos(lang: Lang) -> Vec<String> {
 fn everything(lang: Lang, language: &str) -> String {
     let mut lines = Vec::new();
     for notice in notices() {
-        lines.push(format!("{notice:?}\n{}", text::notice(lang, &notice)));
+        let name = match &notice {
+            Notice::BatchOver { results, failures } => format!("BatchOver: {} results, {failures:?}", results.len()),
+            notice => format!("{notice:?}"),
+        };
+        lines.push(format!("{name}\n{}", text::notice(lang, &notice)));
     }
     for caption in captions(lang) {
         lines.push(format!("caption\n{caption}"));
@@ -278,10 +301,11 @@ fn everything(lang: Lang, language: &str) -> String {
         lines.push(format!("info\n{info}"));
     }
     let values = |count: u64| -> Vec<(&'static str, Value)> {
-        let mut values: Vec<(&'static str, Value)> =
-            ["limit", "position", "count", "percent", "min", "hours", "attempt"]
-                .map(|name| (name, count.into()))
-                .to_vec();
+        let mut values: Vec<(&'static str, Value)> = [
+            "limit", "position", "count", "percent", "min", "hours", "attempt", "files", "done", "lost",
+        ]
+        .map(|name| (name, count.into()))
+        .to_vec();
         values.extend(
             [
                 "preset",
@@ -314,6 +338,7 @@ fn everything(lang: Lang, language: &str) -> String {
                 "quarantined",
                 "facts",
                 "number",
+                "reason",
             ]
             .map(|name| (name, format!("‹{name}›").into())),
         );

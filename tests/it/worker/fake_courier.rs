@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use kadr::courier::{Courier, CourierError, Files, Meter, Notice, Receipt};
+use kadr::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
 use kadr::job::{Job, JobId, Parcel};
 
 use crate::worker::source_of;
@@ -71,6 +71,12 @@ impl Courier for FakeCourier {
             Notice::Paused => "paused".to_owned(),
             Notice::Failed { reason } => format!("failed {reason:?}"),
             Notice::Canceled => "canceled".to_owned(),
+            Notice::Batch {
+                files, done, failed, ..
+            } => format!("batch {files}: {done} done, {failed} failed"),
+            Notice::BatchOver { results, failures } => {
+                format!("batch over: {} results, {} failures", results.len(), failures.len())
+            }
         };
         self.say(job, words);
         Ok(())
@@ -102,5 +108,13 @@ impl Courier for FakeCourier {
         Ok(Receipt {
             file_id: format!("sent-{}", job.request.source.file_unique_id),
         })
+    }
+
+    async fn deliver_batch(&self, items: &[Item<'_>], meter: &Meter) -> Vec<Result<Receipt, CourierError>> {
+        let mut answers = Vec::new();
+        for item in items {
+            answers.push(self.deliver(item.job, item.parcel, item.files, meter).await);
+        }
+        answers
     }
 }

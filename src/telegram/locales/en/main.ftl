@@ -27,6 +27,10 @@ button-cancel = Cancel
 button-retry = Try again
 waiting = Good: { $preset }. Now send the file.
 choose = What should I make of it?
+choose-files = { $count ->
+    [one] { $count } file
+   *[other] { $count } files
+}, { $size } MB. What should I make of all of them?
 choose-about = { $about }. What should I make of it?
 megabytes = { $size } MB
 auto-what = With /auto and a wish I convert every file of this chat at once, such as: /auto play. /auto off ends it.
@@ -93,6 +97,19 @@ admin-lifted = { $count ->
    *[other] { $count } files may come in again.
 }
 queued = In the queue: #{ $position }
+batch = { $files ->
+    [one] { $files } file
+   *[other] { $files } files
+}: { $done } ready{ $lost ->
+    [0] {""}
+   *[other] , { $lost } not possible
+}
+batch-over = { $count ->
+    [one] { $count } file is
+   *[other] { $count } files are
+} ready: { $before } → { $after } MB in { $took }
+batch-none = I could make nothing of these files.
+batch-failed = File { $number }: { $reason }
 duplicate-queued = This file is already on its way: #{ $position } in the queue.
 duplicate-running = This file is already being worked on.
 cached = I made this before, one moment…
@@ -168,6 +185,8 @@ alert-not-yours = Only the person who sent the file can do this.
 alert-expired = This button is too old. Please send the file again.
 settings = New files: { $default }
     Language: { $language }
+settings-chat = Files that somebody asks me for in this chat: { $default }
+    Language here: { $language }
 settings-ask = ❔ Ask every time
 settings-auto = 🌐 As in Telegram
 settings-en = English

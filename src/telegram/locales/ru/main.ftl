@@ -27,6 +27,11 @@ button-cancel = Отменить
 button-retry = Ещё раз
 waiting = Хорошо: { $preset }. Теперь пришлите файл.
 choose = Что из него сделать?
+choose-files = { $count ->
+    [one] { $count } файл
+    [few] { $count } файла
+   *[many] { $count } файлов
+}, { $size } МБ. Что из них сделать?
 choose-about = { $about }. Что из него сделать?
 megabytes = { $size } МБ
 auto-what = Команда /auto и слово, что нужно: и я сам конвертирую каждый файл этого чата, например: /auto видео. Закончить: /auto off.
@@ -98,6 +103,21 @@ admin-lifted = { $count ->
    *[many] Снова принимаю { $count } файлов.
 }
 queued = В очереди: №{ $position }
+batch = { $files ->
+    [one] { $files } файл
+    [few] { $files } файла
+   *[many] { $files } файлов
+}: готово { $done }{ $lost ->
+    [0] {""}
+   *[other] , не вышло { $lost }
+}
+batch-over = { $count ->
+    [one] Готов { $count } файл
+    [few] Готовы { $count } файла
+   *[many] Готовы { $count } файлов
+}: { $before } → { $after } МБ за { $took }
+batch-none = Из этих файлов ничего не вышло.
+batch-failed = Файл { $number }: { $reason }
 duplicate-queued = Этот файл уже в очереди: №{ $position }.
 duplicate-running = Этот файл уже в работе.
 cached = Такой файл уже был, секунду…
@@ -177,6 +197,8 @@ alert-not-yours = Это может только тот, кто прислал �
 alert-expired = Кнопка устарела. Пришлите файл ещё раз.
 settings = Новые файлы: { $default }
     Язык: { $language }
+settings-chat = Файлы, о которых меня просят в этом чате: { $default }
+    Язык здесь: { $language }
 settings-ask = ❔ Каждый раз спрашивать
 settings-auto = 🌐 Как в Telegram
 settings-en = English
