@@ -15,8 +15,12 @@ use crate::telegram::{
     access::{Access, Place},
     local::{Folder, Shared},
     throttle::Throttle,
+    turns::Turns,
 };
 use crate::worker;
+
+/// What is fetched for a question, bytes: as much as the cloud Bot API hands out.
+const LOOK_BYTES_MAX: u64 = 20 << 20;
 
 /// The cloud Bot API.
 pub const API_URL: &str = "https://api.telegram.org";
@@ -86,6 +90,9 @@ pub struct Settings {
     /// Largest result to send to the Bot API server, bytes; its own limit otherwise
     #[arg(long, env = "KADR_SEND_MAX", value_name = "BYTES")]
     pub send_max_bytes: Option<u64>,
+    /// Fetch and look at files up to this size before their choice is made; 0 looks at none (default 20 MiB)
+    #[arg(long, env = "KADR_LOOK_MAX", value_name = "BYTES")]
+    pub look_max_bytes: Option<u64>,
     /// Longest video, seconds
     #[arg(long, env = "KADR_DURATION_MAX", value_name = "SECONDS")]
     pub duration_max_s: Option<u64>,
@@ -165,10 +172,14 @@ pub struct Config {
     pub access: Access,
     /// How fast messages go out.
     pub throttle: Arc<Throttle>,
+    /// Shared by all who change a chat's questions.
+    pub turns: Arc<Turns>,
     /// The largest file that is fetched, bytes.
     pub fetch_bytes_max: u64,
     /// The largest result that is sent, bytes.
     pub send_bytes_max: u64,
+    /// The largest file that is looked at for a question, bytes.
+    pub look_bytes_max: u64,
     /// Path of the SQLite database.
     pub database: PathBuf,
     /// Scratch space.
@@ -225,7 +236,9 @@ impl Config {
             access,
             fetch_bytes_max,
             send_bytes_max,
+            look_bytes_max: given.look_max_bytes.or(file.look_max_bytes).unwrap_or(LOOK_BYTES_MAX),
             throttle: Arc::default(),
+            turns: Arc::default(),
             database,
             work_dir,
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
@@ -293,8 +306,10 @@ impl Config {
             shared: self.shared.clone(),
             access: self.access.clone(),
             throttle: Arc::clone(&self.throttle),
+            turns: Arc::clone(&self.turns),
             fetch_bytes_max: self.fetch_bytes_max,
             send_bytes_max: self.send_bytes_max,
+            look_bytes_max: self.look_bytes_max,
         }
     }
 }
@@ -315,7 +330,9 @@ impl fmt::Display for Config {
             access,
             fetch_bytes_max,
             send_bytes_max,
+            look_bytes_max,
             throttle: _,
+            turns: _,
             database,
             work_dir,
             log_dir,
@@ -342,6 +359,7 @@ impl fmt::Display for Config {
         }
         writeln!(f, "fetch_max_bytes = {fetch_bytes_max}")?;
         writeln!(f, "send_max_bytes = {send_bytes_max}")?;
+        writeln!(f, "look_max_bytes = {look_bytes_max}")?;
         writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::job::{Job, Parcel, Reason};
-use crate::media::Progress;
+use crate::job::{Job, Parcel, Question, Reason, Seen, Source};
+use crate::media::{Progress, Refusal};
 
 /// How a job stands, as its requester should see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,8 +164,22 @@ impl std::error::Error for CourierError {}
 
 /// A chat platform, seen from a worker. Dropping a returned future abandons the call.
 pub trait Courier: Send + Sync + 'static {
-    /// Streams the job's source into `into`, which does not exist yet. Never holds the file in memory.
-    fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> impl Future<Output = Result<u64, CourierError>> + Send;
+    /// Streams a source into `into`, which does not exist yet; `attempt` counts from 1. Never holds the file in memory.
+    fn fetch(
+        &self,
+        source: &Source,
+        attempt: u32,
+        into: &Path,
+        meter: &Meter,
+    ) -> impl Future<Output = Result<u64, CourierError>> + Send;
+
+    /// Says in a question, where it is still open, what its file is and what each choice would do; or why nothing can be
+    /// done with it, and then it is no question any more.
+    fn show_look(
+        &self,
+        question: &Question,
+        seen: Result<Seen, Refusal>,
+    ) -> impl Future<Output = Result<(), CourierError>> + Send;
 
     /// Shows how a job stands: edits its status message, or sends one where there is none yet. Best effort; may skip.
     /// [`Notice::Failed`] and [`Notice::Canceled`] are never skipped.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Look, Preset, Recipe, Refusal, UnknownWord, Warning};
+use crate::media::{Forecast, Look, Preset, Recipe, Refusal, UnknownWord, Warning};
 
 /// A job's number, unique for ever in one store. Displayed as `j17`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +164,38 @@ pub struct Batch {
 
 /// Files of one batch at most: as many as an album holds.
 pub const BATCH_MAX: u32 = 10;
+
+/// A question about a file, which would be better with what the file is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Where it was asked, and of whom.
+    pub origin: Origin,
+    /// The message that asks.
+    pub card: MessageId,
+    /// The file.
+    pub source: Source,
+    /// What is offered.
+    pub wishes: Vec<Wish>,
+}
+
+/// What a file is, and what each wish would do with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The file.
+    pub look: Look,
+    /// In the order in which it was asked.
+    pub outlooks: Vec<(Wish, Outlook)>,
+}
+
+/// What a wish would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outlook {
+    /// This.
+    Makes(Forecast),
+    /// Nothing, for this reason.
+    Refuses(Refusal),
+}
 
 /// Whether a job is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -53,6 +53,16 @@ impl Workdir {
         })
     }
 
+    /// A folder for a look at a file that no job wants yet; gone at the next start.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn look(&self, number: u64) -> io::Result<PathBuf> {
+        let folder = self.root.join(format!("look-{number}"));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(folder)
+    }
+
     /// Removes a job's folder and all that is in it.
     pub fn remove(&self, job: JobId) {
         let folder = self.root.join(job.to_string());

@@ -10,6 +10,7 @@ use super::device::diagnosis::diagnose;
 use super::device::{self, Caps, Cause, Context, Seat};
 use super::error::{MediaError, Refusal};
 use super::ffi::{Device, Pass, log};
+use super::forecast::expected_s;
 use super::info::MediaInfo;
 use super::limits::Limits;
 use super::look::Look;
@@ -436,6 +437,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         tracing::debug!(count = tally.clamped.load(Relaxed), "time stamps were put in order");
     }
     Report {
+        expected_s: expected_s(&way, info),
         input: input.to_owned(),
         output: output.to_owned(),
         mode: way.mode(),

@@ -12,7 +12,7 @@ use std::future::Future;
 
 use tokio::sync::watch;
 
-use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Reason, Request, UserId, Wish};
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Reason, Request, Seen, UserId, Wish};
 use crate::media::Look;
 
 /// An update as the platform sent it, before anyone acted on it.
@@ -254,8 +254,16 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn job(&self, job: JobId) -> impl Future<Output = Result<Option<Job>>> + Send;
     /// The newest job of a person in a chat among those whose source is still known.
     fn last_job(&self, chat: ChatId, user: UserId) -> impl Future<Output = Result<Option<Job>>> + Send;
-    /// What a file was, where it was converted before.
+    /// What a file was, where it was converted or looked at before.
     fn look(&self, file_unique_id: &str) -> impl Future<Output = Result<Option<Look>>> + Send;
+    /// Wants a look at the file of a question. Best effort: none where many are wanted, and none after a restart.
+    fn want_look(&self, question: Question) -> impl Future<Output = Result<()>> + Send;
+    /// The oldest of the looks that are wanted.
+    fn take_question(&self) -> impl Future<Output = Result<Option<Question>>> + Send;
+    /// Remembers for a day what a file is, and what could be made of it by this engine.
+    fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> impl Future<Output = Result<()>> + Send;
+    /// What is remembered of it.
+    fn seen(&self, file_unique_id: &str, engine: &str) -> impl Future<Output = Result<Option<Seen>>> + Send;
     /// Jobs that are not over, running first, then in the order of claiming; of one user, or all.
     fn queue(&self, user: Option<UserId>) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
     /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::dialogue::{Handled, HandlerError, Talk};
 use super::wish::Reading;
-use super::{keyboard, text};
-use crate::job::{BATCH_MAX, MessageId, Source, Wish};
+use super::{keyboard, looks, text};
+use crate::job::{BATCH_MAX, MessageId, Seen, Source, Wish};
 use crate::store::Store;
 
 /// Cards of one person that may wait for a choice.
@@ -43,6 +43,14 @@ impl Dialogue {
         }
     }
 
+    /// As it is kept; nothing is kept of nothing.
+    pub(super) fn as_text(&self) -> Option<String> {
+        match self {
+            Self::Idle => None,
+            state => serde_json::to_string(state).ok(),
+        }
+    }
+
     /// What was chosen for the file to come.
     pub(super) fn waiting(&self) -> Option<Wish> {
         match self {
@@ -69,6 +77,12 @@ pub(super) struct Card {
     pub(super) items: Vec<Item>,
     /// What they came as.
     pub(super) came: Came,
+    /// Whether the buttons behind "more" are shown.
+    #[serde(default)]
+    pub(super) more: bool,
+    /// Whether it says why some words could not be followed.
+    #[serde(default)]
+    pub(super) refused: bool,
 }
 
 /// A file that waits for a choice.
@@ -217,7 +231,8 @@ impl<S: Store> Talk<'_, S> {
         {
             card.items.push(item);
             card.came = came;
-            let words = self.about_all(&card.items);
+            card.more = false;
+            let words = self.about_all(&card.items, None);
             if !self
                 .edit(card.card, &words, Some(keyboard::choices(self.lang, false)))
                 .await?
@@ -228,19 +243,38 @@ impl<S: Store> Talk<'_, S> {
         }
         // Words that cannot be followed lose nobody the file: the buttons are under the refusal.
         let items = vec![item];
-        let words = refused.unwrap_or_else(|| self.about_all(&items));
+        let seen = self.seen(&items).await;
+        let is_refused = refused.is_some();
+        let words = refused.unwrap_or_else(|| self.about_all(&items, seen.as_ref()));
         let card = self.ask_about(items[0].message, &words).await?;
-        cards.push(Card { card, items, came });
-        self.keep_cards(waiting, cards).await
+        let card = Card {
+            card,
+            items,
+            came,
+            more: false,
+            refused: is_refused,
+        };
+        cards.push(card.clone());
+        self.keep_cards(waiting, cards).await?;
+        if seen.is_none() && !is_refused {
+            self.want_look(&card).await;
+        }
+        Ok(())
     }
 
     /// A question about files that are known.
     pub(super) async fn ask_again(&self, items: Vec<Item>, dialogue: Dialogue) -> Handled {
         let waiting = dialogue.waiting();
         let mut cards = dialogue.cards();
-        let card = self.ask_about(items[0].message, &self.about_all(&items)).await?;
-        let came = Came::Alone;
-        cards.push(Card { card, items, came });
+        let seen = self.seen(&items).await;
+        let words = self.about_all(&items, seen.as_ref());
+        cards.push(Card {
+            card: self.ask_about(items[0].message, &words).await?,
+            items,
+            came: Came::Alone,
+            more: false,
+            refused: false,
+        });
         self.keep_cards(waiting, cards).await
     }
 
@@ -255,9 +289,12 @@ impl<S: Store> Talk<'_, S> {
             .await
     }
 
-    /// What the files are, as far as the platform says, and the question.
-    fn about_all(&self, items: &[Item]) -> String {
+    /// What the files are, as far as it is known, and the question.
+    fn about_all(&self, items: &[Item], seen: Option<&Seen>) -> String {
         if let [item] = items {
+            if let Some(seen) = seen {
+                return looks::words(self.lang, &item.source, seen, false);
+            }
             return match text::about(self.lang, &item.source) {
                 Some(about) => text::tell(self.lang, "choose-about", &[("about", about.into())]),
                 None => text::say(self.lang, "choose"),
@@ -275,14 +312,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     pub(super) async fn set_dialogue(&self, dialogue: &Dialogue) -> Handled {
-        let state = match dialogue {
-            Dialogue::Idle => None,
-            state => serde_json::to_string(state).ok(),
-        };
-        Ok(self
-            .desk
-            .store
-            .set_dialogue(self.sender.chat, self.sender.user, state)
-            .await?)
+        let (chat, user) = (self.sender.chat, self.sender.user);
+        Ok(self.desk.store.set_dialogue(chat, user, dialogue.as_text()).await?)
     }
 }

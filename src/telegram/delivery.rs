@@ -18,10 +18,11 @@ use super::keyboard::{self, message_body, reply_to};
 use super::local::Shared;
 use super::pace::{HANDLER_GRACE, Pace};
 use super::parcel::{file_id_of, is_edited_into, kind_name, media_fields, method, parts_of, redo};
+use super::turns::Turns;
 use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
-use crate::job::{Job, MessageId, Parcel, ParcelKind, Reason};
-use crate::media::Preset;
+use crate::job::{Job, MessageId, Parcel, ParcelKind, Question, Reason, Seen, Source};
+use crate::media::{Preset, Refusal};
 use crate::store::Store;
 
 const CALL_S: u64 = 10;
@@ -36,6 +37,7 @@ const SEND_WAIT_MAX: Duration = Duration::from_secs(60);
 pub struct TelegramCourier<S> {
     pub(super) api: Api,
     pub(super) store: S,
+    pub(super) turns: Arc<Turns>,
     pace: Mutex<Pace>,
     shared: Option<Shared>,
     /// Set once the server could not read what was handed over by name.
@@ -59,6 +61,7 @@ impl<S: Store> TelegramCourier<S> {
             },
             api,
             store,
+            turns: Arc::clone(&options.turns),
             pace: Mutex::default(),
             shared: options.shared.clone(),
             streams: AtomicBool::new(false),
@@ -442,8 +445,12 @@ impl From<CallError> for CallFailed {
 }
 
 impl<S: Store> Courier for TelegramCourier<S> {
-    async fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
-        self.fetcher.fetch(job, into, meter).await
+    async fn fetch(&self, source: &Source, attempt: u32, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
+        self.fetcher.fetch(source, attempt, into, meter).await
+    }
+
+    async fn show_look(&self, question: &Question, seen: Result<Seen, Refusal>) -> Result<(), CourierError> {
+        self.edit_card(question, seen).await
     }
 
     async fn notify(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {

@@ -3,6 +3,8 @@
 //! A handler may run twice for one update (the process died before it was marked): the store knows the update by its
 //! number, so the second run finds its work done.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use teloxide::types::InlineKeyboardMarkup;
@@ -10,9 +12,10 @@ use teloxide::types::InlineKeyboardMarkup;
 use super::access::{Access, Verdict};
 use super::api::Api;
 use super::errors::{CallError, classify};
-use super::intake::{Intake, Sender};
+use super::intake::{Intake, Press, Sender};
 use super::keyboard::{message_body, reply_to};
 use super::text;
+use super::turns::Turns;
 use crate::courier::CourierError;
 use crate::job::{ChatId, Lang, MessageId, Reason, UserId, Wish};
 use crate::store::{QueueLimits, Store, StoreError};
@@ -67,6 +70,8 @@ pub(super) struct Desk<S> {
     pub(super) fetch_bytes_max: u64,
     pub(super) send_bytes_max: u64,
     pub(super) access: Access,
+    pub(super) turns: Arc<Turns>,
+    pub(super) look_bytes_max: u64,
 }
 
 /// One conversation while one update is handled.
@@ -83,6 +88,19 @@ pub(super) struct Talk<'a, S> {
 impl<S: Store> Desk<S> {
     pub(super) async fn handle(&self, update_id: i64, sender: Sender, intake: Intake) -> Handled {
         let settings = self.settings(sender.user).await?;
+        // Cancel waits for nobody, and concerns no question.
+        let is_cancel = matches!(
+            intake,
+            Intake::Press {
+                press: Some(Press::Cancel(_)),
+                ..
+            }
+        );
+        let _turn = if is_cancel {
+            None
+        } else {
+            Some(self.turns.take(sender.chat).await)
+        };
         let of_chat = if sender.group {
             self.settings(number_of(sender.chat)).await?
         } else {

@@ -11,7 +11,7 @@ use super::api::Api;
 use super::errors::{CallError, classify};
 use super::local::Shared;
 use crate::courier::{CourierError, Meter};
-use crate::job::{Job, Reason};
+use crate::job::{Reason, Source};
 
 /// What moves a file between the server and Telegram before it answers may take so long, and longer by the size: at least
 /// so fast, bytes a second, and never longer than this.
@@ -37,8 +37,14 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Makes the source ours; gives its size, bytes.
-    pub(super) async fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
-        let file_path = &self.get_file(job).await?;
+    pub(super) async fn fetch(
+        &self,
+        source: &Source,
+        attempt: u32,
+        into: &Path,
+        meter: &Meter,
+    ) -> Result<u64, CourierError> {
+        let file_path = &self.get_file(source, attempt).await?;
         meter.reset();
         if let Some(shared) = &self.shared {
             return shared.take(file_path, into, meter).await;
@@ -60,26 +66,24 @@ impl Fetcher {
     }
 
     /// The server's path of the source, which is there for an hour.
-    async fn get_file(&self, job: &Job) -> Result<String, CourierError> {
+    async fn get_file(&self, source: &Source, attempt: u32) -> Result<String, CourierError> {
         let too_large = |size_bytes| {
             CourierError::Hopeless(Reason::TooLargeToFetch {
                 size_bytes,
                 limit_bytes: self.bytes_max,
             })
         };
-        let within = pass_on(job.request.source.size_bytes.unwrap_or(self.bytes_max));
-        let body = json!({ "file_id": job.request.source.file_id });
+        let within = pass_on(source.size_bytes.unwrap_or(self.bytes_max));
+        let body = json!({ "file_id": source.file_id });
         let file = match self.api.call("getFile", &body, within.as_secs()).await {
             Ok(file) => file,
-            Err(error) if error.is_unavailable() && job.attempt >= UNAVAILABLE_TRIES => {
+            Err(error) if error.is_unavailable() && attempt >= UNAVAILABLE_TRIES => {
                 return Err(CourierError::Hopeless(Reason::SourceGone));
             }
             Err(error) => {
                 return Err(match classify(error) {
                     CourierError::StaleFileId => CourierError::Hopeless(Reason::SourceGone),
-                    CourierError::Hopeless(Reason::TooLargeToFetch { .. }) => {
-                        too_large(job.request.source.size_bytes.unwrap_or(0))
-                    }
+                    CourierError::Hopeless(Reason::TooLargeToFetch { .. }) => too_large(source.size_bytes.unwrap_or(0)),
                     error => error,
                 });
             }

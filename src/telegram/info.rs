@@ -47,6 +47,21 @@ pub fn words(lang: Lang, source: &Source, look: Option<&Look>) -> String {
     lines.join("\n")
 }
 
+/// A file in one line: picture, sound, length, size.
+pub(super) fn summary(lang: Lang, source: &Source, look: &Look) -> String {
+    let mut facts = Vec::new();
+    if let Some(picture) = &look.picture {
+        facts.push(picture_facts(lang, picture));
+    }
+    match look.sounds.as_slice() {
+        [] => facts.push(say(lang, "info-no-sound")),
+        [sound, ..] => facts.push(sound.title.clone()),
+    }
+    facts.extend(look.duration_s.map(text::clock));
+    facts.extend(source.size_bytes.map(|size| text::size(lang, size)));
+    facts.join(" · ")
+}
+
 fn seen(lang: Lang, look: &Look) -> Vec<String> {
     let Look {
         container,

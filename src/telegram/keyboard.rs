@@ -41,6 +41,20 @@ pub(super) fn offers(wish: Wish) -> bool {
     words.any(|words| words.parse() == Ok(wish))
 }
 
+/// Everything that a card offers.
+pub(super) fn offered() -> Vec<Wish> {
+    [false, true].into_iter().flat_map(shown).collect()
+}
+
+/// What a card offers at first, or behind "more".
+pub(super) fn shown(more: bool) -> Vec<Wish> {
+    let rows: &[&[&str]] = if more { &MORE } else { &FIRST };
+    rows.iter()
+        .flat_map(|row| row.iter())
+        .filter_map(|words| words.parse().ok())
+        .collect()
+}
+
 fn rows(lang: Lang, rows: &[&[&str]], press: impl Fn(Wish) -> Press) -> Vec<Vec<InlineKeyboardButton>> {
     let wishes = |row: &&[&str]| -> Vec<Wish> { row.iter().filter_map(|words| words.parse().ok()).collect() };
     rows.iter()

@@ -14,12 +14,14 @@
 //! presses      buttons
 //! settings     what is set for a person or a chat
 //! info         what a file is, in words
+//! looks        the same on a card, with what each button would do
 //! delivery   the courier that the worker calls: status messages, results
 //! album        results that go out together
 //! parcel       pure: a result as fields of a call
 //! fetch      its other half: from a file id to the source
 //! pace       pure: which edit may go out now
 //! keyboard   pure: messages and buttons as the Bot API takes them
+//! turns      who may change a chat's questions
 //! throttle   pure: how fast messages may go out
 //! errors     pure: what a failed call means
 //! text       every word that users read (Fluent, Russian and English)
@@ -45,12 +47,14 @@ pub mod info;
 pub mod intake;
 mod keyboard;
 pub mod local;
+pub mod looks;
 pub mod pace;
 mod parcel;
 mod presses;
 mod settings;
 pub mod text;
 pub mod throttle;
+pub mod turns;
 pub mod wish;
 
 use std::collections::HashMap;
@@ -70,6 +74,7 @@ use self::errors::CallError;
 use self::intake::Press;
 use self::local::Shared;
 use self::throttle::Throttle;
+use self::turns::Turns;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -106,10 +111,14 @@ pub struct Options {
     pub access: Access,
     /// Shared by all who write to the same chats.
     pub throttle: Arc<Throttle>,
+    /// Shared by all who change a chat's questions.
+    pub turns: Arc<Turns>,
     /// The largest file that is fetched from the server, bytes.
     pub fetch_bytes_max: u64,
     /// The largest file that is sent to it, bytes.
     pub send_bytes_max: u64,
+    /// The largest file that is looked at for a question, bytes; 0 for none.
+    pub look_bytes_max: u64,
 }
 
 impl std::fmt::Debug for Options {
@@ -156,6 +165,8 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         fetch_bytes_max: options.fetch_bytes_max,
         send_bytes_max: options.send_bytes_max,
         access: options.access,
+        turns: options.turns,
+        look_bytes_max: options.look_bytes_max,
     };
     let mut lanes = Lanes {
         desk,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::cards::{Dialogue, Item};
 use super::dialogue::{Handled, HandlerError, Settings, Talk};
 use super::intake::Press;
-use super::{keyboard, text};
+use super::{keyboard, looks, text};
 use crate::job::{Job, JobId, Request, Wish};
 use crate::store::{CancelAnswer, Enqueued, Store};
 
@@ -67,18 +67,28 @@ impl<S: Store> Talk<'_, S> {
         }
     }
 
-    /// The other choices of one's own card.
+    /// The other choices of one's own card, with what they would do where it is known.
     async fn more(&self, query: &str, more: bool) -> Handled {
-        let cards = self.dialogue().await?.cards();
-        let Some(card) = cards.into_iter().find(|card| card.card == self.sender.message) else {
+        let dialogue = self.dialogue().await?;
+        let waiting = dialogue.waiting();
+        let mut cards = dialogue.cards();
+        let Some(card) = cards.iter_mut().find(|card| card.card == self.sender.message) else {
             self.alert(query, self.no_card()).await;
             return Ok(());
         };
+        card.more = more;
+        let card = card.clone();
+        self.set_dialogue(&Dialogue::with(waiting, cards)).await?;
         self.answer_press(query, None).await;
+        let keys = keyboard::choices(self.lang, more);
+        if let (Some(seen), false) = (self.seen(&card.items).await, card.refused) {
+            let words = looks::words(self.lang, &card.items[0].source, &seen, more);
+            return self.edit(card.card, &words, Some(keys)).await.map(drop);
+        }
         let body = json!({
             "chat_id": self.sender.chat.0,
             "message_id": card.card.0,
-            "reply_markup": keyboard::choices(self.lang, more),
+            "reply_markup": keys,
         });
         match self.desk.api.call_patiently("editMessageReplyMarkup", &body).await {
             Err(error) if !error.is_not_modified() && !error.is_message_gone() => Err(error.into()),

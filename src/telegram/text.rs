@@ -115,11 +115,13 @@ pub(super) fn about(lang: Lang, source: &Source) -> Option<String> {
     if width > 0 && height > 0 {
         parts.push(format!("{width}×{height}"));
     }
-    if let Some(size_bytes) = source.size_bytes {
-        let size = megabytes(lang, size_bytes);
-        parts.push(tell(lang, "megabytes", &[("size", size.into())]));
-    }
+    parts.extend(source.size_bytes.map(|size_bytes| size(lang, size_bytes)));
     (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// A size with its unit.
+pub(super) fn size(lang: Lang, size_bytes: u64) -> String {
+    tell(lang, "megabytes", &[("size", megabytes(lang, size_bytes).into())])
 }
 
 /// Why words cannot be followed: what was given, what is allowed, and an example.

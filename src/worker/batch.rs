@@ -73,6 +73,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         for ((job, fence), end) in members.iter().zip(&ends) {
             if self.record(job, *fence, end).await && !matches!(end, End::Released { .. }) {
                 self.workdir.remove(job.id);
+                self.peeks.forget(&job.request.source.file_unique_id);
             }
         }
         drop(permit);

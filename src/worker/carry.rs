@@ -177,12 +177,20 @@ impl<S: Store, C: Courier> Worker<S, C> {
             _ => {}
         }
         let _ = std::fs::remove_file(&scratch.source);
+        if self.peeks.take(&job.request.source.file_unique_id, &scratch.source) {
+            tracing::info!("fetched before, for a look");
+            return None;
+        }
         let meter = Meter::default();
         stand.set(Now::Fetching {
             meter: meter.clone(),
             total_bytes: job.request.source.size_bytes.unwrap_or(0),
         });
-        match self.courier.fetch(job, &scratch.source, &meter).await {
+        match self
+            .courier
+            .fetch(&job.request.source, job.attempt, &scratch.source, &meter)
+            .await
+        {
             Ok(bytes) => {
                 tracing::info!(bytes, "fetched");
                 None
@@ -288,6 +296,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
         if !matches!(end, End::Released { .. } | End::Held(_)) {
             self.workdir.remove(job.id);
+            self.peeks.forget(&job.request.source.file_unique_id);
         }
         drop(permit);
         let notice = match end {

@@ -1,14 +1,14 @@
 //! The engine from the worker's side: the one door from async to blocking, and its report in the job's words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Options;
-use crate::job::{Parcel, ParcelKind, Reason, Wish};
-use crate::media::{self, Control, MediaError, Preset, Recipe, Report};
+use crate::job::{Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
+use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report};
 use crate::workdir::Scratch;
 
 /// The only holder besides us is the closure of the engine.
@@ -60,6 +60,7 @@ fn convert_with_thumbnail(
     for fallback in &report.fallbacks {
         options.machine.doubt(fallback.gpu);
     }
+    options.machine.experience().learn(recipe, &report);
     if report.width > 0
         && recipe.preset.extension() == "mp4"
         && let Err(error) = thumbnail(&scratch.output, &scratch.thumbnail, control)
@@ -67,6 +68,34 @@ fn convert_with_thumbnail(
         tracing::warn!(%error, "no thumbnail");
     }
     Ok(report)
+}
+
+/// What a file is and what each wish would do with it.
+pub(super) async fn look_blocking(
+    source: PathBuf,
+    wishes: Vec<Wish>,
+    options: Arc<Options>,
+    control: Control,
+) -> Result<Seen, MediaError> {
+    let work = move || {
+        let info = media::probe(&source, &options.limits, &control)?;
+        let caps = options.machine.caps();
+        let outlook = |wish: &Wish| match media::forecast(&info, &wish.recipe, &caps, options.machine.experience()) {
+            Ok(forecast) => Outlook::Makes(forecast),
+            Err(why) => Outlook::Refuses(why),
+        };
+        Ok(Seen {
+            outlooks: wishes.iter().map(|wish| (*wish, outlook(wish))).collect(),
+            look: Look::from(&info),
+        })
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(seen) => seen,
+        Err(error) => Err(MediaError::Engine {
+            doing: "look",
+            what: error.to_string(),
+        }),
+    }
 }
 
 fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaError> {

@@ -8,6 +8,7 @@
 //! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
 //! batch    the last phase of files that came together: one delivery for all, one summary
 //! engine   the one door from async to blocking, and the engine's report in the job's words
+//! peek     files of questions that are still open, one at a time: what they are, for the card
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod batch;
 mod carry;
 mod engine;
+mod peek;
 mod teller;
 
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::peek::Peeks;
 use self::teller::Stand;
 use crate::courier::{Courier, Notice};
 use crate::job::{Job, JobId, Reason};
@@ -79,6 +82,7 @@ pub struct Worker<S, C> {
     workdir: Workdir,
     options: Arc<Options>,
     running: Table,
+    peeks: Arc<Peeks>,
     /// Raised at shutdown once the grace time is over.
     interrupt: CancellationToken,
 }
@@ -99,6 +103,7 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             workdir: self.workdir.clone(),
             options: Arc::clone(&self.options),
             running: Arc::clone(&self.running),
+            peeks: Arc::clone(&self.peeks),
             interrupt: self.interrupt.clone(),
         }
     }
@@ -113,6 +118,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             workdir,
             options: Arc::new(options),
             running: Table::default(),
+            peeks: Arc::default(),
             interrupt: CancellationToken::new(),
         }
     }
@@ -145,6 +151,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let watching = CancellationToken::new();
         let canceller = tokio::spawn(self.clone().watch(watching.clone()));
         let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
+        let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
             .lane(false, self.options.jobs_max.max(1), shutdown.clone())
@@ -153,7 +160,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::error!(%error, "the express lane broke");
         }
         watching.cancel();
-        for task in [canceller, teller] {
+        for task in [canceller, teller, looks] {
             let _ = task.await;
         }
         Ok(())

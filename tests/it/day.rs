@@ -257,6 +257,7 @@ async fn a_day_brings_every_request_to_exactly_one_end() {
     let mut bot = Bot::start_with(Settings {
         jobs: Some(Jobs::Number(2)),
         queue_per_user: Some(1000),
+        look_max_bytes: Some(20 << 20),
         ..Settings::default()
     })
     .await;

@@ -20,6 +20,7 @@ mod gpu;
 mod health;
 mod lean;
 mod local;
+mod looks;
 mod media;
 mod partial;
 mod plan;

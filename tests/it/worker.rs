@@ -102,6 +102,10 @@ impl House {
             .await;
     }
 
+    async fn until_fetched(&self, job: &Job) {
+        self.until("a fetch", async || self.courier.fetches(job) > 0).await;
+    }
+
     async fn until_said(&self, id: JobId, words: &str) {
         self.until(words, async || self.courier.count(id, words) > 0).await;
     }
@@ -160,7 +164,7 @@ async fn remembered_result_does_not_wait_for_a_slot_and_a_stale_one_is_made_agai
     house.until_status(first.id, Status::Succeeded).await;
     house.courier.stall_fetch.store(true, SeqCst);
     let busy = add(&house.store, 2, "other", 2).await;
-    house.until_said(busy.id, "fetch").await;
+    house.until_fetched(&busy).await;
     let engine = kadr::media::ENGINE_VERSION;
     let Ok(Enqueued::Cached { job: cached }) = house.store.enqueue(3, request(3, "clip"), WIDE, engine).await else {
         panic!("the result was remembered")
@@ -203,7 +207,7 @@ async fn canceled_job_is_never_delivered() {
     let house = House::new().await;
     house.courier.stall_fetch.store(true, SeqCst);
     let fetching = add(&house.store, 1, "clip", 1).await;
-    house.until_said(fetching.id, "fetch").await;
+    house.until_fetched(&fetching).await;
     let waiting = add(&house.store, 2, "clip", 2).await;
     let answer = house.store.cancel(waiting.id, Some(UserId(2))).await.unwrap();
     assert!(matches!(answer, CancelAnswer::Canceled(_)));
@@ -261,10 +265,7 @@ async fn passing_faults_are_tried_again_and_lasting_ones_told() {
     let job = add(&house.store, 1, "clip", 1).await;
     house.until_status(job.id, Status::Succeeded).await;
     assert_eq!(
-        (
-            house.courier.count(job.id, "fetch"),
-            house.courier.count(job.id, RESULT)
-        ),
+        (house.courier.fetches(&job), house.courier.count(job.id, RESULT)),
         (2, 1)
     );
 
@@ -272,10 +273,7 @@ async fn passing_faults_are_tried_again_and_lasting_ones_told() {
     let job = add(&house.store, 2, "again", 2).await;
     house.until_status(job.id, Status::Succeeded).await;
     assert_eq!(
-        (
-            house.courier.count(job.id, "fetch"),
-            house.courier.count(job.id, "deliver")
-        ),
+        (house.courier.fetches(&job), house.courier.count(job.id, "deliver")),
         (1, 2),
         "what was made is sent again, not made again"
     );
@@ -333,7 +331,7 @@ async fn shutdown_puts_a_job_back_and_the_next_start_ends_it() {
     let house = House::new().await;
     house.courier.stall_fetch.store(true, SeqCst);
     let job = add(&house.store, 1, "clip", 1).await;
-    house.until_said(job.id, "fetch").await;
+    house.until_fetched(&job).await;
     let (folder, courier) = house.stop().await;
     assert_eq!(courier.transcript(job.id).last().map(String::as_str), Some("paused"));
 
@@ -368,7 +366,7 @@ async fn crash_while_sending_sends_again_what_was_made() {
     let store = open(folder.path()).await;
     let house = House::over(folder, store, options());
     house.until_status(job.id, Status::Succeeded).await;
-    assert_eq!(house.courier.count(job.id, "fetch"), 0);
+    assert_eq!(house.courier.fetches(&job), 0);
     assert_eq!(house.courier.count(job.id, "result 64x48 1.0 s"), 1);
     house.until_clean().await;
 }
@@ -386,7 +384,7 @@ async fn half_a_source_is_never_taken_for_a_whole_one() {
     let store = open(folder.path()).await;
     let house = House::over(folder, store, options());
     house.courier.stall_fetch.store(true, SeqCst);
-    house.until_said(job.id, "fetch").await;
+    house.until_fetched(&job).await;
     let (folder, _) = house.stop().await;
     assert_eq!(
         scratch_folders(&folder),

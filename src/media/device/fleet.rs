@@ -14,6 +14,7 @@ use super::{Caps, Choice, Fault, Gpu, nvml, prove, seats};
 use crate::media::control::Control;
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, Device, log};
+use crate::media::forecast::Experience;
 use crate::media::report::Fallback;
 
 /// GPUs that are looked for; CUDA numbers them from 0 without gaps.
@@ -184,6 +185,7 @@ pub(in crate::media) fn count(fallback: &Fallback) {
 pub struct Machine {
     choice: Choice,
     state: Mutex<State>,
+    experience: Experience,
 }
 
 #[derive(Debug)]
@@ -241,7 +243,14 @@ impl Machine {
                 gpus,
                 none,
             }),
+            experience: Experience::default(),
         }
+    }
+
+    /// How long conversions took here.
+    #[must_use]
+    pub fn experience(&self) -> &Experience {
+        &self.experience
     }
 
     /// What may be planned with now, the least loaded GPU first. Proves again what is due.

@@ -7,6 +7,7 @@
 //! batch  files that came together: who belongs to whom, and when their results may go out
 //! claim  running jobs: claimed, moved on, ended, put back, recovered
 //! people who may use the bot, who wants to be forgotten, how the work stands
+//! looks  questions that want a look at their file, and what was seen
 //! rows   how a job stands in a row
 //! ```
 //!
@@ -17,6 +18,7 @@
 mod batch;
 mod claim;
 mod inbox;
+mod looks;
 mod people;
 mod queue;
 mod rows;
@@ -35,7 +37,7 @@ use super::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
     Store, StoreError, Totals,
 };
-use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId, Wish};
+use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use crate::media::Look;
 
 const SCHEMA_VERSION: i64 = 3;
@@ -83,6 +85,7 @@ impl SqliteStore {
             .execute(&mut connection)
             .await?;
         queue::forget_sources(&mut connection).await?;
+        looks::forget(&mut connection).await?;
         // Somebody drained the process before this one.
         people::set_draining(&mut connection, false).await?;
         Ok(Self {
@@ -198,6 +201,22 @@ impl Store for SqliteStore {
 
     async fn look(&self, file_unique_id: &str) -> Result<Option<Look>> {
         queue::look(&mut *self.connection().await, file_unique_id).await
+    }
+
+    async fn want_look(&self, question: Question) -> Result<()> {
+        self.ticked(looks::want(&mut *self.connection().await, &question).await)
+    }
+
+    async fn take_question(&self) -> Result<Option<Question>> {
+        looks::take(&mut *self.connection().await).await
+    }
+
+    async fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> Result<()> {
+        looks::remember(&mut *self.connection().await, file_unique_id, &seen, engine).await
+    }
+
+    async fn seen(&self, file_unique_id: &str, engine: &str) -> Result<Option<Seen>> {
+        looks::seen(&mut *self.connection().await, file_unique_id, engine).await
     }
 
     async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

@@ -27,6 +27,7 @@ pub(super) async fn forget(connection: &mut SqliteConnection, user: UserId) -> R
         "UPDATE jobs SET forgotten = 1 WHERE user = ?",
         "DELETE FROM settings WHERE user = ?",
         "DELETE FROM dialogues WHERE user = ?",
+        "DELETE FROM questions WHERE user = ?",
     ] {
         sqlx::query(sql).bind(user.0).execute(&mut *transaction).await?;
     }

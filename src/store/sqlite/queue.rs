@@ -2,8 +2,8 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::batch;
 use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, parse, scrub, word};
+use super::{batch, looks};
 use crate::job::{BATCH_MAX, ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
 use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
@@ -154,6 +154,42 @@ async fn count_today(connection: &mut SqliteConnection, user: UserId) -> Result<
     Ok(())
 }
 
+/// A new job; with a remembered result it only delivers.
+async fn insert(
+    connection: &mut SqliteConnection,
+    asked_by: i64,
+    request: &Request,
+    remembered: Option<&str>,
+) -> Result<JobId> {
+    let user = request.origin.user;
+    let phase = match remembered {
+        Some(_) => Phase::Deliver,
+        None => {
+            count_today(connection, user).await?;
+            Phase::Fetch
+        }
+    };
+    let turn = turn_of(connection, user).await?;
+    let row = sqlx::query(
+        "INSERT INTO jobs (update_id, turn, chat, user, unique_id, wish, request, status, phase, cached, parcel, \
+         created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(asked_by)
+    .bind(turn)
+    .bind(request.origin.chat.0)
+    .bind(user.0)
+    .bind(&request.source.file_unique_id)
+    .bind(request.wish.to_string())
+    .bind(json(request)?)
+    .bind(word(&phase))
+    .bind(remembered.is_some())
+    .bind(remembered)
+    .bind(now())
+    .fetch_one(connection)
+    .await?;
+    Ok(JobId(row.get(0)))
+}
+
 pub(super) async fn enqueue(
     connection: &mut SqliteConnection,
     update_id: i64,
@@ -172,10 +208,9 @@ pub(super) async fn enqueue(
     {
         return Ok(Enqueued::Replayed { job });
     }
-    let (user, unique_id) = (request.origin.user, &request.source.file_unique_id);
     let remembered: Option<String> =
         sqlx::query("SELECT parcel FROM results WHERE unique_id = ? AND wish = ? AND engine = ?")
-            .bind(unique_id)
+            .bind(&request.source.file_unique_id)
             .bind(request.wish.to_string())
             .bind(engine)
             .fetch_optional(&mut *transaction)
@@ -193,41 +228,14 @@ pub(super) async fn enqueue(
     {
         return Ok(answer);
     }
-    let phase = if remembered.is_some() {
-        Phase::Deliver
-    } else {
-        Phase::Fetch
-    };
-    if remembered.is_none() {
-        count_today(&mut transaction, user).await?;
-    }
-    let turn = turn_of(&mut transaction, user).await?;
-    let id: i64 = sqlx::query(
-        "INSERT INTO jobs (update_id, turn, chat, user, unique_id, wish, request, status, phase, cached, parcel, \
-         created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
-    )
-    .bind(asked_by)
-    .bind(turn)
-    .bind(request.origin.chat.0)
-    .bind(user.0)
-    .bind(unique_id)
-    .bind(request.wish.to_string())
-    .bind(json(&request)?)
-    .bind(word(&phase))
-    .bind(remembered.is_some())
-    .bind(&remembered)
-    .bind(now())
-    .fetch_one(&mut *transaction)
-    .await?
-    .get(0);
+    let id = insert(&mut transaction, asked_by, &request, remembered.as_deref()).await?;
     if let Some(batch) = &request.batch {
-        let first = joined.unwrap_or(JobId(id));
-        batch::join(&mut transaction, JobId(id), first, &batch.key).await?;
+        batch::join(&mut transaction, id, joined.unwrap_or(id), &batch.key).await?;
     }
-    let position = position_of(&mut transaction, JobId(id)).await?;
-    let job = load(&mut transaction, JobId(id)).await?;
+    let position = position_of(&mut transaction, id).await?;
+    let job = load(&mut transaction, id).await?;
     transaction.commit().await?;
-    let job = job.ok_or_else(|| StoreError::Corrupt(format!("j{id} is gone")))?;
+    let job = job.ok_or_else(|| StoreError::Corrupt(format!("{id} is gone")))?;
     Ok(if remembered.is_some() {
         Enqueued::Cached { job }
     } else {
@@ -284,10 +292,13 @@ pub(super) async fn last_job(connection: &mut SqliteConnection, chat: ChatId, us
 pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str) -> Result<Option<Look>> {
     let row = sqlx::query("SELECT parcel FROM results WHERE unique_id = ? ORDER BY rowid DESC LIMIT 1")
         .bind(file_unique_id)
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
     let parcel: Option<Parcel> = row.map(|row| parse(row.get("parcel"))).transpose()?;
-    Ok(parcel.and_then(|parcel| parcel.look))
+    match parcel.and_then(|parcel| parcel.look) {
+        Some(look) => Ok(Some(look)),
+        None => looks::look(connection, file_unique_id).await,
+    }
 }
 
 pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<Vec<QueueEntry>> {

@@ -64,3 +64,7 @@ CREATE TABLE days (user INTEGER NOT NULL, day INTEGER NOT NULL, files INTEGER NO
 CREATE TABLE people (user INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT;
 -- One row: whether no further job is started, until the next start of the process.
 CREATE TABLE drain (since INTEGER NOT NULL) STRICT;
+-- Questions whose file somebody should look at; gone at the next start.
+CREATE TABLE questions (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, question TEXT NOT NULL) STRICT;
+-- What was seen of files, for a day.
+CREATE TABLE looks (unique_id TEXT PRIMARY KEY, engine TEXT NOT NULL, seen TEXT NOT NULL, at INTEGER NOT NULL) STRICT;

@@ -8,3 +8,7 @@ UPDATE jobs SET update_id = update_id * 16;
 UPDATE settings SET settings = json_set(settings, '$.auto', json_extract(settings, '$.default'), '$.default', NULL) WHERE user < 0;
 -- Open questions are about several files now; those that were asked before do not read any more.
 DELETE FROM dialogues;
+-- Questions whose file somebody should look at; gone at the next start.
+CREATE TABLE questions (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, question TEXT NOT NULL) STRICT;
+-- What was seen of files, for a day.
+CREATE TABLE looks (unique_id TEXT PRIMARY KEY, engine TEXT NOT NULL, seen TEXT NOT NULL, at INTEGER NOT NULL) STRICT;

@@ -74,6 +74,8 @@ impl Bot {
             database: Some(format!("sqlite:{}", self.folder.path().join("kadr.db").display())),
             work_dir: Some(self.work_dir()),
             disk_free_min_bytes: Some(self.settings.disk_free_min_bytes.unwrap_or(1)),
+            // A look takes the faults that a test plans for its job; the tests of looks want them.
+            look_max_bytes: Some(self.settings.look_max_bytes.unwrap_or(0)),
             grace_s: Some(self.settings.grace_s.unwrap_or(0)),
             ..self.settings.clone()
         };

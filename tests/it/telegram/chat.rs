@@ -244,8 +244,10 @@ async fn hand() -> Hand {
             shared: None,
             access: kadr::telegram::access::Access::default(),
             throttle: std::sync::Arc::default(),
+            turns: std::sync::Arc::default(),
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
+            look_bytes_max: 0,
         },
         store.clone(),
     )
@@ -305,11 +307,9 @@ async fn a_file_that_is_unavailable_is_asked_for_again_and_then_it_is_gone() {
     let gone = "Bad Request: wrong file_id or the file is temporarily unavailable";
     hand.playground.plan("getfile", 4, Fault::Refuse(400, gone.to_owned()));
     for attempt in 1..=4 {
-        let job = Job {
-            attempt,
-            ..hand.job.clone()
-        };
-        let error = hand.courier.fetch(&job, &into, &Meter::default()).await.unwrap_err();
+        let source = &hand.job.request.source;
+        let meter = Meter::default();
+        let error = hand.courier.fetch(source, attempt, &into, &meter).await.unwrap_err();
         match attempt {
             1..=3 => assert!(matches!(error, CourierError::Transient { .. }), "{attempt}: {error}"),
             _ => assert!(matches!(error, CourierError::Hopeless(Reason::SourceGone)), "{error}"),
@@ -408,14 +408,14 @@ async fn a_source_that_is_gone_is_tried_again_and_no_error_names_the_token() {
     let into = hand.folder.path().join("source");
     let error = hand
         .courier
-        .fetch(&hand.job, &into, &Meter::default())
+        .fetch(&hand.job.request.source, 1, &into, &Meter::default())
         .await
         .unwrap_err();
     assert!(matches!(error, CourierError::Transient { .. }), "{error}");
     hand.playground.plan("getfile", 1, Fault::LostAnswer);
     let lost = hand
         .courier
-        .fetch(&hand.job, &into, &Meter::default())
+        .fetch(&hand.job.request.source, 1, &into, &Meter::default())
         .await
         .unwrap_err();
     for error in [error, lost] {

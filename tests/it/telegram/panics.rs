@@ -1,6 +1,6 @@
 //! A handler that panics: other chats, the chat itself and the next start go on.
 
-use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Request, UserId, Wish};
+use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use kadr::media::Look;
 use kadr::store::sqlite::SqliteStore;
 use kadr::store::{
@@ -75,6 +75,10 @@ impl Store for Trapped {
         lift_quarantine() -> u64;
         last_job(chat: ChatId, user: UserId) -> Option<Job>;
         look(file: &str) -> Option<Look>;
+        want_look(question: Question) -> ();
+        take_question() -> Option<Question>;
+        remember_look(file: &str, seen: Seen, engine: &str) -> ();
+        seen(file: &str, engine: &str) -> Option<Seen>;
     }
 }
 
@@ -89,8 +93,10 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         shared: None,
         access: kadr::telegram::access::Access::default(),
         throttle: std::sync::Arc::default(),
+        turns: std::sync::Arc::default(),
         fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
         send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
+        look_bytes_max: 0,
         limits: QueueLimits {
             per_user_max: 5,
             total_max: 5,

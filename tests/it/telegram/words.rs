@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use kadr::courier::Notice;
-use kadr::job::{Announced, Lang, Parcel, ParcelKind, Reason, Source, Wish};
+use kadr::job::{Announced, Lang, Outlook, Parcel, ParcelKind, Reason, Seen, Source, Wish};
+use kadr::media::forecast::Forecast;
 use kadr::media::look::{Picture, Sound};
+use kadr::media::report::Action;
 use kadr::media::{Look, Progress, Refusal, Warning};
-use kadr::telegram::info;
 use kadr::telegram::text::{self, Value};
 use kadr::telegram::wish::Fault;
+use kadr::telegram::{info, looks};
 
 fn keys(language: &str) -> BTreeSet<String> {
     let path = format!(
@@ -235,6 +237,31 @@ fn captions(lang: Lang) -> Vec<String> {
     captions
 }
 
+/// Every way to go, and times from short to long.
+fn outlooks() -> Vec<(Wish, Outlook)> {
+    use Action::{Copy, Encode, None as Nothing};
+    let makes = |video, audio, about_s| Outlook::Makes(Forecast { video, audio, about_s });
+    let no_sound = Refusal::NoStream {
+        wanted: "audio".to_owned(),
+    };
+    let no_encoder = Refusal::NoEncoder {
+        codec: "AV1".to_owned(),
+    };
+    [
+        ("play", makes(Copy, Copy, 0.3)),
+        ("small", makes(Encode, Copy, 7.7)),
+        ("audio", Outlook::Refuses(no_sound)),
+        ("note", makes(Encode, Encode, 43.0)),
+        ("gif", makes(Encode, Nothing, 59.0)),
+        ("best", makes(Copy, Encode, 1.2)),
+        ("voice", makes(Nothing, Encode, 200.0)),
+        ("sheet", makes(Encode, Nothing, 4000.0)),
+        ("av1", Outlook::Refuses(no_encoder)),
+    ]
+    .map(|(words, outlook)| (words.parse().unwrap(), outlook))
+    .to_vec()
+}
+
 /// What /info says of a file: announced only, and looked into.
 fn infos(lang: Lang) -> Vec<String> {
     let source = Source {
@@ -279,9 +306,17 @@ fn infos(lang: Lang) -> Vec<String> {
         sounds: vec![],
         subtitles: 0,
     };
-    [None, Some(&film), Some(&nothing)]
+    let mut words = [None, Some(&film), Some(&nothing)]
         .map(|look| info::words(lang, &source, look))
-        .to_vec()
+        .to_vec();
+    for look in [film, nothing] {
+        for more in [false, true] {
+            let outlooks = outlooks();
+            let look = look.clone();
+            words.push(looks::words(lang, &source, &Seen { look, outlooks }, more));
+        }
+    }
+    words
 }
 
 /// Everything that a reader of this language can be told, with its key or its cause.
@@ -339,6 +374,8 @@ fn everything(lang: Lang, language: &str) -> String {
                 "facts",
                 "number",
                 "reason",
+                "button",
+                "time",
             ]
             .map(|name| (name, format!("‹{name}›").into())),
         );

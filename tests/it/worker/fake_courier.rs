@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use kadr::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
-use kadr::job::{Job, JobId, Parcel};
+use kadr::job::{Job, JobId, Parcel, Question, Seen, Source};
+use kadr::media::Refusal;
 
 use crate::worker::source_of;
 
 #[derive(Default)]
 pub(crate) struct FakeCourier {
     said: Mutex<Vec<(JobId, String)>>,
+    /// Sources by their unique id, each time that one was fetched.
+    fetched: Mutex<Vec<String>>,
     pub(crate) fetch_faults: Mutex<VecDeque<CourierError>>,
     pub(crate) deliver_faults: Mutex<VecDeque<CourierError>>,
     pub(crate) stall_fetch: AtomicBool,
@@ -35,6 +38,15 @@ impl FakeCourier {
         self.transcript(job).iter().filter(|line| *line == words).count()
     }
 
+    /// How often a job's source was fetched.
+    pub(crate) fn fetches(&self, job: &Job) -> usize {
+        let fetched = self.fetched.lock().unwrap();
+        fetched
+            .iter()
+            .filter(|source| **source == job.request.source.file_unique_id)
+            .count()
+    }
+
     fn say(&self, job: &Job, words: impl Into<String>) {
         self.said.lock().unwrap().push((job.id, words.into()));
     }
@@ -47,10 +59,14 @@ async fn stall(flag: &AtomicBool) {
 }
 
 impl Courier for FakeCourier {
-    async fn fetch(&self, job: &Job, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
-        self.say(job, "fetch");
+    async fn show_look(&self, question: &Question, _: Result<Seen, Refusal>) -> Result<(), CourierError> {
+        panic!("nobody asked about {question:?}");
+    }
+
+    async fn fetch(&self, source: &Source, _: u32, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
+        self.fetched.lock().unwrap().push(source.file_unique_id.clone());
         assert!(!into.exists(), "the source goes into a file that does not exist yet");
-        let bytes = source_of(&job.request.source.file_unique_id);
+        let bytes = source_of(&source.file_unique_id);
         // Half of it first: what a stalled or killed transfer leaves behind.
         std::fs::write(into, &bytes[..bytes.len() / 2]).unwrap();
         stall(&self.stall_fetch).await;

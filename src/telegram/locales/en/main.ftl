@@ -32,6 +32,19 @@ choose-files = { $count ->
    *[other] { $count } files
 }, { $size } MB. What should I make of all of them?
 choose-about = { $about }. What should I make of it?
+outlook = { $button }: { $what }
+outlook-copied = copied without loss, { $time }
+outlook-picture = picture converted, { $time }
+outlook-sound = only the sound converted, { $time }
+outlook-encoded = converted, { $time }
+outlook-no-stream = { $wanted ->
+    [audio] there is no sound
+   *[other] there is no picture
+}
+outlook-impossible = not possible here
+about-s = about { $value } s
+about-min = about { $value } min
+about-h = about { $value } h
 megabytes = { $size } MB
 auto-what = With /auto and a wish I convert every file of this chat at once, such as: /auto play. /auto off ends it.
 auto-admins = Only an admin of this chat decides that.

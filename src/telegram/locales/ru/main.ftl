@@ -33,6 +33,19 @@ choose-files = { $count ->
    *[many] { $count } файлов
 }, { $size } МБ. Что из них сделать?
 choose-about = { $about }. Что из него сделать?
+outlook = { $button }: { $what }
+outlook-copied = без потери качества, { $time }
+outlook-picture = изображение конвертирую, { $time }
+outlook-sound = конвертирую только звук, { $time }
+outlook-encoded = конвертирую, { $time }
+outlook-no-stream = { $wanted ->
+    [audio] звука нет
+   *[other] изображения нет
+}
+outlook-impossible = здесь не получится
+about-s = около { $value } с
+about-min = около { $value } мин
+about-h = около { $value } ч
 megabytes = { $size } МБ
 auto-what = Команда /auto и слово, что нужно: и я сам конвертирую каждый файл этого чата, например: /auto видео. Закончить: /auto off.
 auto-admins = Это решает только администратор чата.

@@ -1,0 +1,88 @@
+//! Looks at files that a question is open about: wanted by the chat's side, taken by the worker's, and what was seen.
+
+use sqlx::{Row, SqliteConnection};
+
+use super::rows::{DAY_S, json, now, parse};
+use crate::job::{Question, Seen};
+use crate::media::Look;
+use crate::store::Result;
+
+/// Looks of one person that may wait, and of all.
+const PER_USER_MAX: i64 = 3;
+const TOTAL_MAX: i64 = 100;
+
+pub(super) async fn want(connection: &mut SqliteConnection, question: &Question) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO questions (user, question) SELECT ?1, ?2 \
+         WHERE (SELECT COUNT(*) FROM questions WHERE user = ?1) < ?3 AND (SELECT COUNT(*) FROM questions) < ?4",
+    )
+    .bind(question.origin.user.0)
+    .bind(json(question)?)
+    .bind(PER_USER_MAX)
+    .bind(TOTAL_MAX)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn take(connection: &mut SqliteConnection) -> Result<Option<Question>> {
+    let row = sqlx::query("DELETE FROM questions WHERE id = (SELECT MIN(id) FROM questions) RETURNING question")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| parse(row.get("question"))).transpose()
+}
+
+pub(super) async fn remember(
+    connection: &mut SqliteConnection,
+    file_unique_id: &str,
+    seen: &Seen,
+    engine: &str,
+) -> Result<()> {
+    sqlx::query("DELETE FROM looks WHERE at < ?")
+        .bind(now() - DAY_S)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT OR REPLACE INTO looks (unique_id, engine, seen, at) VALUES (?, ?, ?, ?)")
+        .bind(file_unique_id)
+        .bind(engine)
+        .bind(json(seen)?)
+        .bind(now())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn seen(
+    connection: &mut SqliteConnection,
+    file_unique_id: &str,
+    engine: &str,
+) -> Result<Option<Seen>> {
+    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = ? AND engine = ? AND at >= ?")
+        .bind(file_unique_id)
+        .bind(engine)
+        .bind(now() - DAY_S)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| parse(row.get("seen"))).transpose()
+}
+
+/// Of any engine: what a file is does not change.
+pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str) -> Result<Option<Look>> {
+    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = ? AND at >= ?")
+        .bind(file_unique_id)
+        .bind(now() - DAY_S)
+        .fetch_optional(connection)
+        .await?;
+    let seen: Option<Seen> = row.map(|row| parse(row.get("seen"))).transpose()?;
+    Ok(seen.map(|seen| seen.look))
+}
+
+/// At start: nobody waits for a look any more.
+pub(super) async fn forget(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("DELETE FROM questions").execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM looks WHERE at < ?")
+        .bind(now() - DAY_S)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
