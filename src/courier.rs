@@ -174,12 +174,12 @@ pub trait Courier: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, CourierError>> + Send;
 
     /// Says in a question, where it is still open, what its file is and what each choice would do; or why nothing can be
-    /// done with it, and then it is no question any more.
+    /// done with it, and then it is no question any more. False where it was not open any more.
     fn show_look(
         &self,
         question: &Question,
         seen: Result<Seen, Refusal>,
-    ) -> impl Future<Output = Result<(), CourierError>> + Send;
+    ) -> impl Future<Output = Result<bool, CourierError>> + Send;
 
     /// Shows how a job stands: edits its status message, or sends one where there is none yet. Best effort; may skip.
     /// [`Notice::Failed`] and [`Notice::Canceled`] are never skipped.

@@ -402,6 +402,13 @@ impl Playground {
         self.shared.read(|world| world.calls.iter().cloned().collect())
     }
 
+    /// How many calls of a method there were, in lower case.
+    #[must_use]
+    pub fn count(&self, method: &str) -> usize {
+        self.shared
+            .read(|world| world.calls.iter().filter(|call| call.method == method).count())
+    }
+
     /// Every poll for updates that ended so far, in order.
     #[must_use]
     pub fn polls(&self) -> Vec<Poll> {

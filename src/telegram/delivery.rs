@@ -449,7 +449,7 @@ impl<S: Store> Courier for TelegramCourier<S> {
         self.fetcher.fetch(source, attempt, into, meter).await
     }
 
-    async fn show_look(&self, question: &Question, seen: Result<Seen, Refusal>) -> Result<(), CourierError> {
+    async fn show_look(&self, question: &Question, seen: Result<Seen, Refusal>) -> Result<bool, CourierError> {
         self.edit_card(question, seen).await
     }
 

@@ -1,6 +1,8 @@
 //! What a file is and what each button would do, on the card that asks about it: at once where it is remembered, else once
 //! somebody looked.
 
+use std::time::Duration;
+
 use super::cards::{Card, Dialogue, Item};
 use super::delivery::TelegramCourier;
 use super::dialogue::Talk;
@@ -13,6 +15,9 @@ use crate::media::forecast::Forecast;
 use crate::media::report::Action;
 use crate::media::{ENGINE_VERSION, Refusal};
 use crate::store::Store;
+
+/// How often it is asked whether a chat takes a message.
+const FREE_POLL: Duration = Duration::from_millis(50);
 
 impl<S: Store> Talk<'_, S> {
     /// What is remembered of the only file of a card.
@@ -55,8 +60,16 @@ impl<S: Store> Talk<'_, S> {
 
 impl<S: Store> TelegramCourier<S> {
     /// A look was taken: the card says so, if it is still there. Nobody presses meanwhile.
-    pub(super) async fn edit_card(&self, question: &Question, seen: Result<Seen, Refusal>) -> Result<(), CourierError> {
+    pub(super) async fn edit_card(
+        &self,
+        question: &Question,
+        seen: Result<Seen, Refusal>,
+    ) -> Result<bool, CourierError> {
         let Origin { chat, user, lang, .. } = question.origin;
+        // What the platform makes us wait for, no press has to wait for.
+        while !self.api.is_free(chat.0) {
+            tokio::time::sleep(FREE_POLL).await;
+        }
         let _turn = self.turns.take(chat).await;
         let failed = |error: crate::store::StoreError| CourierError::Transient {
             after_s: None,
@@ -70,7 +83,7 @@ impl<S: Store> TelegramCourier<S> {
         let mut cards = dialogue.cards();
         let is_it = |card: &Card| card.card == question.card && card.items.len() == 1 && !card.refused;
         let Some(place) = cards.iter().position(is_it) else {
-            return Ok(());
+            return Ok(false);
         };
         let (words, keys) = match &seen {
             Ok(seen) => {
@@ -95,7 +108,7 @@ impl<S: Store> TelegramCourier<S> {
         body["message_id"] = serde_json::json!(question.card.0);
         match self.api.call_patiently("editMessageText", &body).await {
             Err(error) if !error.is_not_modified() && !error.is_message_gone() => Err(classify(error)),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 }

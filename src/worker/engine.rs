@@ -11,6 +11,9 @@ use crate::job::{Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
 use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report};
 use crate::workdir::Scratch;
 
+/// How much lower conversions stand than the chat; 19 is the lowest.
+const NICE: i32 = 10;
+
 /// The only holder besides us is the closure of the engine.
 pub(super) async fn wait_for_engine(permit: &Arc<OwnedSemaphorePermit>) {
     while Arc::strong_count(permit) > 1 {
@@ -29,8 +32,10 @@ pub(super) async fn convert_blocking(
 ) -> Result<Report, MediaError> {
     let span = tracing::Span::current();
     let work = move || {
-        let _entered = span.entered();
-        let report = convert_with_thumbnail(&scratch, &recipe, &options, &control);
+        let report = below_the_chat(|| {
+            let _entered = span.entered();
+            convert_with_thumbnail(&scratch, &recipe, &options, &control)
+        });
         drop(permit);
         report
     };
@@ -41,6 +46,18 @@ pub(super) async fn convert_blocking(
             what: error.to_string(),
         }),
     }
+}
+
+/// Runs the engine on a thread of its own, which the threads of the engine take after: with every core busy, handlers
+/// still answer within milliseconds. A thread of the pool would keep the priority for whatever comes next.
+fn below_the_chat<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let lowered = || {
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "the conversion keeps the priority of the chat");
+        }
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(lowered).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn convert_with_thumbnail(

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Worker;
 use super::engine::look_blocking;
 use crate::courier::{Courier, Meter};
-use crate::job::{Question, Seen};
+use crate::job::{Phase, Question, Seen};
 use crate::media::{Control, ENGINE_VERSION, MediaError, Refusal};
 use crate::store::Store;
 
@@ -167,10 +167,23 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
+    /// Shows what was seen, and keeps the file only for a question that is still open or the job that it became.
     async fn show(&self, question: &Question, seen: Result<Seen, Refusal>) {
-        if let Err(error) = self.courier.show_look(question, seen).await {
+        let is_open = self.courier.show_look(question, seen).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "a look was not shown");
+            false
+        });
+        if !is_open && !self.is_to_fetch(question).await {
+            self.peeks.forget(&question.source.file_unique_id);
         }
+    }
+
+    /// Whether a job of this person waits for the file.
+    async fn is_to_fetch(&self, question: &Question) -> bool {
+        let queue = self.store.queue(Some(question.origin.user)).await.unwrap_or_default();
+        queue.iter().any(|entry| {
+            entry.job.phase == Phase::Fetch && entry.job.request.source.file_unique_id == question.source.file_unique_id
+        })
     }
 
     /// `None` where the file did not come: the job will say why.

@@ -709,11 +709,7 @@ async fn users_take_turns_on_a_single_slot() {
         order.push(claim.job.request.origin.user.0);
         succeed(&store, &claim).await;
     }
-    assert_eq!(
-        order,
-        [1, 1, 2, 1, 2, 1],
-        "after each job of one user comes one of the other"
-    );
+    assert_eq!(order, [1, 2, 1, 2, 1, 1], "who comes new is next, and then one of each");
 }
 
 #[tokio::test]

@@ -31,12 +31,13 @@ fn asked_by(update_id: i64, request: &Request) -> i64 {
             .map_or(0, |batch| i64::from(batch.place % BATCH_MAX))
 }
 
-/// The turn of a new job: after the user's own last, and not before the turn that is being served. So a newcomer waits
-/// for one job of each user at most, however many a heavy user has waiting.
+/// The turn of a new job: after the user's own last, and for who had none in this round or the one before, ahead of all
+/// that wait in this one. So a newcomer is next, however many others have waiting, and who comes back at once waits for
+/// one job of each.
 async fn turn_of(connection: &mut SqliteConnection, user: UserId) -> Result<i64> {
     let turn = sqlx::query(
-        "SELECT 1 + MAX(COALESCE((SELECT MAX(turn) FROM jobs WHERE user = ? AND status = 'queued'), 0), \
-         COALESCE((SELECT MAX(turn) FROM jobs WHERE claims > 0), 0))",
+        "SELECT MAX(1 + COALESCE((SELECT MAX(turn) FROM jobs WHERE user = ? AND (status = 'queued' OR claims > 0)), 0), \
+         COALESCE((SELECT MAX(turn) FROM jobs WHERE claims > 0), 0) - 1)",
     )
     .bind(user.0)
     .fetch_one(connection)

@@ -41,6 +41,7 @@ struct Known {
     user: i64,
     file: u8,
     turn: u64,
+    claimed: bool,
     status: Status,
     converting: bool,
     suspect: bool,
@@ -149,11 +150,12 @@ async fn play(steps: Vec<Step>) {
                 assert_eq!(word, expected);
                 if let Enqueued::New { job, .. } = answer {
                     let last = model
-                        .alive()
-                        .filter(|known| known.user == user)
+                        .jobs
+                        .iter()
+                        .filter(|known| known.user == user && (known.claimed || known.status == Status::Queued))
                         .map(|known| known.turn)
                         .max();
-                    let turn = model.clock.max(last.unwrap_or(0)) + 1;
+                    let turn = (last.unwrap_or(0) + 1).max(model.clock.saturating_sub(1));
                     let (id, status) = (job.id, Status::Queued);
                     let (converting, suspect, crashes, attempt) = (false, false, 0, 0);
                     model.jobs.push(Known {
@@ -161,6 +163,7 @@ async fn play(steps: Vec<Step>) {
                         user,
                         file,
                         turn,
+                        claimed: false,
                         status,
                         converting,
                         suspect,
@@ -178,6 +181,7 @@ async fn play(steps: Vec<Step>) {
                     job.attempt += 1;
                     assert_eq!((claim.suspect, claim.job.attempt), (job.suspect, job.attempt));
                     let turn = job.turn;
+                    job.claimed = true;
                     model.clock = model.clock.max(turn);
                     claims.push(claim);
                 }

@@ -59,7 +59,7 @@ async fn stall(flag: &AtomicBool) {
 }
 
 impl Courier for FakeCourier {
-    async fn show_look(&self, question: &Question, _: Result<Seen, Refusal>) -> Result<(), CourierError> {
+    async fn show_look(&self, question: &Question, _: Result<Seen, Refusal>) -> Result<bool, CourierError> {
         panic!("nobody asked about {question:?}");
     }
 
