@@ -136,9 +136,18 @@ class Person:
 
     def press(self, *wanted):
         """The newest button whose callback data or label is wanted; the first that there is of these."""
-        self.browser.click(self.see("""
+        # An edit may replace the button between the two calls.
+        for last in (False, False, True):
+            try:
+                return self.browser.click(self.button(*wanted))
+            except RuntimeError as error:
+                if last or "stale" not in str(error):
+                    raise
+
+    def button(self, *wanted):
+        return self.see("""
             const keys = [...chat.querySelectorAll('.keys button')].reverse();
-            for (const one of arguments[0]) { const key = keys.find(key => key.dataset.data === one || key.textContent.includes(one)); if (key) return key; }""", list(wanted)))
+            for (const one of arguments[0]) { const key = keys.find(key => key.dataset.data === one || key.textContent.includes(one)); if (key) return key; }""", list(wanted))
 
     def pick(self, paths, kind, caption="", separately=False):
         """Through the clip's menu and the file picker."""
@@ -203,12 +212,12 @@ def english(browser, page):
     anna, boris = Person(browser, ANNA), Person(browser, BORIS)
     anna.start()
     anna.drop([HELLO])
-    anna.answer()
+    anna.answer("about")
     anna.press("c:play", "Play")
     anna.result()
     boris.start()
-    boris.drop([clip("otpusk.mkv")])
-    boris.answer()
+    boris.drop([clip("otpusk.mkv"), clip("holiday.mkv")])
+    boris.answer("2 файла")
     boris.press("c:play", "Видео")
     boris.result()
     print(f"      plays to {anna.plays('.frame', until_s=2.5):.1f} s")
@@ -223,7 +232,7 @@ def russian(browser, page):
     boris.say("/queue")
     boris.answer()
     boris.drop([clip("fractal.avi")], shot="chat-drop.png")
-    boris.answer()
+    boris.answer("около")
     boris.press("c:small", "Меньше", "c:play")
     boris.result()
     print(f"      plays to {boris.plays('.frame'):.1f} s")

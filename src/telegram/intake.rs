@@ -255,7 +255,7 @@ fn of_message(message: &Message, me: &str, size_bytes_max: u64, group: bool) -> 
         };
     }
     let caption = message.caption().unwrap_or_default();
-    let named = after_mention(caption, me);
+    let named = after_command(caption, me).or_else(|| after_mention(caption, me));
     let to_us = message
         .reply_to_message()
         .and_then(|answered| answered.from.as_ref()?.username.as_ref())
@@ -285,18 +285,24 @@ fn after_mention<'a>(text: &'a str, me: &str) -> Option<&'a str> {
     text.get(at + mention.len()..)
 }
 
+/// What follows `/convert`.
+fn after_command<'a>(text: &'a str, me: &str) -> Option<&'a str> {
+    let asks = matches!(command(text, me)?, Command::Convert);
+    asks.then(|| text.split_once(char::is_whitespace).map_or("", |(_, words)| words))
+}
+
 /// What is asked of the file that a message answers: `/convert`, with words or without, or a mention of the bot.
 fn asked_in(message: &Message, me: &str) -> Option<Reading> {
     let text = message.text()?;
     let words = if text.starts_with('/') {
-        let asks = matches!(command(text, me)?, Command::Convert);
-        asks.then(|| text.split_once(char::is_whitespace).map(|(_, words)| words))?
+        after_command(text, me)?
     } else {
-        Some(after_mention(text, me)?)
+        after_mention(text, me)?
     };
-    let words = words.map(|words| words.trim_matches(|letter: char| letter.is_whitespace() || letter == ','));
     // After a command every word is meant for us.
-    Some(words.map_or(Reading::Other, wish::read_all))
+    Some(wish::read_all(
+        words.trim_matches(|letter: char| letter.is_whitespace() || letter == ','),
+    ))
 }
 
 fn of_file(message: &Message, said: Reading, size_bytes_max: u64, group: bool) -> Intake {

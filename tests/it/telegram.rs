@@ -179,10 +179,12 @@ fn a_caption_chooses_where_it_begins_with_a_word_of_ours() {
         ("обрезать 0:10 – 0:40 720р", "play height:720 trim:0:10-0:40"),
         ("cut 1:30— gif", "gif trim:1:30-"),
         ("«кружок»", "note"),
+        ("/convert note", "note"),
+        ("/convert@kadr_bot до 10", "fit:10M"),
     ] {
         assert_eq!(said(words), Reading::Wish(wish.parse().unwrap()), "{words}");
     }
-    for words in ["", "Our holidays, note the cat", "my cat: part 2", "2024"] {
+    for words in ["", "Our holidays, note the cat", "my cat: part 2", "2024", "/convert"] {
         assert_eq!(said(words), Reading::Other, "{words}");
     }
     for (words, given, fault) in [
