@@ -17,7 +17,7 @@ use super::fetch::{Fetcher, pass_on};
 use super::keyboard::{self, message_body, reply_to};
 use super::local::Shared;
 use super::pace::{HANDLER_GRACE, Pace};
-use super::parcel::{file_id_of, is_edited_into, kind_name, media_fields, method, parts_of, redo};
+use super::parcel::{action, file_id_of, is_edited_into, kind_name, media_fields, method, parts_of, redo};
 use super::turns::Turns;
 use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
@@ -139,6 +139,19 @@ impl<S: Store> TelegramCourier<S> {
         let sent = self.call("sendMessage", &body, patient).await?;
         self.remember(job, &sent).await;
         Ok(())
+    }
+
+    /// Shows in the chat's title that work is going on. Nobody waits for it, and nothing is lost without it.
+    fn act(&self, job: &Job, notice: &Notice) {
+        let chat = job.request.origin.chat;
+        let Some(action) = action(notice, job.request.wish) else {
+            return;
+        };
+        if self.pace().takes_action(chat, Instant::now()) {
+            let api = self.api.clone();
+            let body = json!({ "chat_id": chat.0, "action": action });
+            tokio::spawn(async move { api.call("sendChatAction", &body, CALL_S).await });
+        }
     }
 
     async fn call(&self, method: &str, body: &Value, patient: bool) -> Result<Value, CallError> {
@@ -463,6 +476,7 @@ impl<S: Store> Courier for TelegramCourier<S> {
             let patient = notice != Notice::Paused;
             return self.show(job, message, body, patient).await.map_err(classify);
         }
+        self.act(job, &notice);
         // Progress takes no turn from what must be said.
         let free = self.api.is_free(job.request.origin.chat.0);
         if !free || !self.pace().is_due(job, &words, Instant::now()) {

@@ -12,6 +12,8 @@ use crate::job::{ChatId, Job, JobId};
 const MESSAGE_REST: Duration = Duration::from_secs(3);
 const MESSAGE_REST_GROUP: Duration = Duration::from_secs(6);
 const CHAT_REST: Duration = Duration::from_secs(1);
+/// Clients show an action for 5 s at most (Bot API).
+const ACTION_REST: Duration = Duration::from_millis(4_500);
 const CHAT_REST_GROUP: Duration = Duration::from_secs(3);
 /// The handler that accepted a job is about to send its status message: so long nobody else sends one.
 pub(super) const HANDLER_GRACE: Duration = Duration::from_secs(5);
@@ -23,6 +25,7 @@ const CHATS_MAX: usize = 1_000;
 pub struct Pace {
     jobs: HashMap<JobId, Shown>,
     quiet_until: HashMap<ChatId, Instant>,
+    acted: HashMap<ChatId, Instant>,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,23 @@ impl Pace {
         words.clone_into(&mut shown.words);
         shown.quiet_until = now + message_rest;
         self.silence(job.request.origin.chat, chat_rest, now);
+    }
+
+    /// Whether the chat may be shown now that work is going on; it is taken as shown.
+    pub fn takes_action(&mut self, chat: ChatId, now: Instant) -> bool {
+        if self.acted.len() >= CHATS_MAX {
+            self.acted.retain(|_, last| now < *last + ACTION_REST);
+        }
+        let is_silenced = self
+            .quiet_until
+            .get(&chat)
+            .is_some_and(|until| *until > now + CHAT_REST_GROUP);
+        let is_shown = self.acted.get(&chat).is_some_and(|last| now < *last + ACTION_REST);
+        if is_silenced || is_shown {
+            return false;
+        }
+        self.acted.insert(chat, now);
+        true
     }
 
     /// They did not arrive: the same words may go out again.

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::api::Part;
 use super::{keyboard, text};
-use crate::courier::{Files, Meter};
-use crate::job::{Job, Parcel, ParcelKind};
+use crate::courier::{Files, Meter, Notice};
+use crate::job::{Job, Parcel, ParcelKind, Wish};
+use crate::media::Preset;
 
 /// The platform files a soundless video as an animation, and a sound file without tags as a document.
 pub(super) fn file_id_of(message: &Value) -> Option<String> {
@@ -118,4 +119,25 @@ pub(super) fn parts_of<'a>(files: Option<Files<'a>>, with_media: bool, meter: &M
         });
     }
     parts
+}
+
+/// What a chat shows while a job is in work; nothing while it waits.
+pub(super) fn action(notice: &Notice, wish: Wish) -> Option<&'static str> {
+    let making = match notice {
+        Notice::Converting { .. } => true,
+        Notice::Fetching { .. } | Notice::Sending { .. } => false,
+        Notice::Batch { now: Some(now), .. } => return action(now, wish),
+        _ => return None,
+    };
+    Some(match (wish.recipe.preset, making) {
+        _ if wish.as_file => "upload_document",
+        (Preset::Audio | Preset::Voice, true) => "record_voice",
+        (Preset::Audio | Preset::Voice, false) => "upload_voice",
+        (Preset::Note, true) => "record_video_note",
+        (Preset::Note, false) => "upload_video_note",
+        (Preset::Sheet, _) => "upload_photo",
+        (Preset::Sticker, _) => "choose_sticker",
+        (_, true) => "record_video",
+        (_, false) => "upload_video",
+    })
 }

@@ -249,3 +249,21 @@ async fn settings_are_kept_and_spare_the_question() {
     assert!(result.text.contains("без потери качества"), "{}", result.text);
     bot.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_shows_what_is_going_on_while_a_file_is_in_work() {
+    let mut bot = Bot::start().await;
+    bot.playground.plan("download", 1, Fault::Slow(150_000));
+    bot.playground
+        .send_file_in(1, 1, &shipped_clip(), SendAs::Document, "note")
+        .unwrap();
+    bot.until_results(1, 1).await;
+    bot.until_clean().await;
+    let calls = bot.playground.transcript();
+    let actions: Vec<_> = calls.iter().filter(|call| call.method == "sendchataction").collect();
+    assert!(
+        !actions.is_empty() && actions.iter().all(|call| call.status == 200),
+        "{actions:?}"
+    );
+    bot.stop().await;
+}

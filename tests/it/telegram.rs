@@ -469,3 +469,17 @@ fn a_flood_answer_silences_the_chat_and_no_other() {
     assert!(pace.is_due(&job(3, 8, false), "57 %", soon));
     assert!(pace.is_due(&job(1, 7, false), "57 %", start + Duration::from_secs(30)));
 }
+
+#[test]
+fn an_action_is_shown_again_when_clients_forget_it() {
+    let (mut pace, now) = (Pace::default(), Instant::now());
+    let after = |ms| now + Duration::from_millis(ms);
+    let shown = [0, 1000, 4400, 4600].map(|ms| pace.takes_action(ChatId(1), after(ms)));
+    assert_eq!(shown, [true, false, false, true]);
+    assert!(pace.takes_action(ChatId(2), after(1000)), "another chat has its own");
+    pace.silence(ChatId(1), Duration::from_secs(60), after(5000));
+    assert!(
+        !pace.takes_action(ChatId(1), after(20_000)),
+        "a flood answer silences it"
+    );
+}
