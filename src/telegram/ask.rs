@@ -1,14 +1,34 @@
 //! From files and a wish to jobs, and the answer in chat: the status message, or why there is no job.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::json;
 
 use super::cards::Item;
 use super::dialogue::{Handled, HandlerError, Talk};
 use super::{keyboard, text};
 use crate::courier::Notice;
-use crate::job::{Batch, Job, JobId, MessageId, Origin, Request, Status, Wish};
+use crate::job::{Batch, ChatId, Job, JobId, MessageId, Origin, Request, Status, Wish};
 use crate::media::ENGINE_VERSION;
 use crate::store::{Enqueued, Store};
+
+/// Albums that are remembered.
+const ALBUMS_MAX: usize = 1_000;
+
+/// Albums of which a file was refused already.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(Arc<Mutex<HashSet<(ChatId, String)>>>);
+
+impl Told {
+    fn is_first(&self, chat: ChatId, album: &str) -> bool {
+        let mut albums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if albums.len() >= ALBUMS_MAX {
+            albums.clear();
+        }
+        albums.insert((chat, album.to_owned()))
+    }
+}
 
 /// What the store said to each file.
 pub(super) struct Asked(Vec<Enqueued>);
@@ -85,6 +105,11 @@ impl<S: Store> Talk<'_, S> {
 
     async fn answer(&self, answer: &Enqueued, message: MessageId, card: Option<MessageId>) -> Handled {
         if let Some(words) = self.refusal(answer).await? {
+            // Each file of an album comes by itself, and one refusal is enough for all.
+            let album = self.sender.album.as_ref();
+            if album.is_some_and(|album| !self.desk.told.is_first(self.sender.chat, album)) {
+                return Ok(());
+            }
             return self.reply(message, &words, None).await.map(drop);
         }
         match answer {

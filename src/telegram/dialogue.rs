@@ -11,6 +11,7 @@ use teloxide::types::InlineKeyboardMarkup;
 
 use super::access::{Access, Verdict};
 use super::api::Api;
+use super::ask::Told;
 use super::errors::{CallError, classify};
 use super::intake::{Intake, Press, Sender};
 use super::keyboard::{message_body, reply_to};
@@ -72,6 +73,7 @@ pub(super) struct Desk<S> {
     pub(super) access: Access,
     pub(super) turns: Arc<Turns>,
     pub(super) look_bytes_max: u64,
+    pub(super) told: Told,
 }
 
 /// One conversation while one update is handled.

@@ -167,6 +167,7 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         access: options.access,
         turns: options.turns,
         look_bytes_max: options.look_bytes_max,
+        told: ask::Told::default(),
     };
     let mut lanes = Lanes {
         desk,

@@ -244,3 +244,25 @@ async fn in_a_group_an_album_is_asked_for_by_a_mention_under_one_of_it() {
     assert_eq!(bot.until_results(GROUP, 2).await.len(), 2);
     bot.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_album_that_is_not_accepted_is_refused_once() {
+    let mut bot = Bot::start_with(Settings {
+        files_per_day: Some(1),
+        ..Settings::default()
+    })
+    .await;
+    send(
+        &bot,
+        1,
+        &[film(1, true), film(2, true), film(3, true), film(4, true)],
+        "play",
+    );
+    bot.until_results(1, 1).await;
+    bot.until_clean().await;
+    // The first is made; the others are over the limit, which is said under the first of them.
+    let refusals: Vec<String> = words(&bot, 1);
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert!(refusals[0].contains("which is the limit"), "{refusals:?}");
+    bot.stop().await;
+}
