@@ -1,5 +1,7 @@
 //! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
 
+mod rooms;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::media::{Choice, Limits, Machine};
+use crate::media::{Choice, Confine, Limits, Machine};
 use crate::store::QueueLimits;
 use crate::telegram::{
     self,
@@ -25,6 +27,8 @@ const LOOK_BYTES_MAX: u64 = 20 << 20;
 /// The cloud Bot API.
 pub const API_URL: &str = "https://api.telegram.org";
 const FILE_NAME: &str = "kadr.toml";
+const WORK_DIR: &str = "data/work";
+const LOG_DIR: &str = "logs";
 
 /// What can be set; everything is optional here, for the sources are laid over each other.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -105,6 +109,9 @@ pub struct Settings {
     /// Running jobs get so long to end at shutdown, seconds
     #[arg(long, env = "KADR_GRACE", value_name = "SECONDS")]
     pub grace_s: Option<u64>,
+    /// Close what kadr does not need, files, TCP and system calls: auto, off, or require
+    #[arg(long, env = "KADR_CONFINE", value_name = "MODE")]
+    pub confine: Option<Confine>,
 }
 
 /// How many conversions run at once.
@@ -223,7 +230,7 @@ impl Config {
         let api_url = given.api_url.clone().or(file.api_url.clone());
         let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
         let work_dir = given.work_dir.clone().or(file.work_dir.clone());
-        let work_dir = work_dir.unwrap_or_else(|| PathBuf::from("data/work"));
+        let work_dir = work_dir.unwrap_or_else(|| PathBuf::from(WORK_DIR));
         let access = access(&given, &file)?;
         let shared = shared(&given, &file, &api_url, &work_dir)?;
         let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
@@ -241,13 +248,14 @@ impl Config {
             turns: Arc::default(),
             database,
             work_dir,
-            log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from("logs")),
+            log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from(LOG_DIR)),
             worker: worker::Options {
                 jobs_max,
                 time_limit: Duration::from_secs(time_limit_s),
                 limits: Limits {
                     duration_max: duration_max.unwrap_or(limits.duration_max),
                     pixels_max: pixels_max.unwrap_or(limits.pixels_max),
+                    confine: given.confine.or(file.confine).unwrap_or_default(),
                     ..limits
                 },
                 machine: Arc::new(machine),
@@ -372,7 +380,8 @@ impl fmt::Display for Config {
         writeln!(f, "duration_max_s = {}", worker.limits.duration_max.as_secs())?;
         writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
         writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
-        write!(f, "grace_s = {}", worker.grace.as_secs())
+        writeln!(f, "grace_s = {}", worker.grace.as_secs())?;
+        write!(f, "confine = \"{}\"", worker.limits.confine)
     }
 }
 

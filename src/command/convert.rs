@@ -19,7 +19,9 @@ use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
 use crate::media::recipe::UnknownWord;
-use crate::media::{self, Choice, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report, Split};
+use crate::media::{
+    self, Choice, Confine, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report, Split,
+};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,9 @@ pub struct Args {
     /// Refuse pictures with more pixels
     #[arg(long, value_name = "PIXELS", env = "KADR_PIXELS_MAX", default_value_t = Limits::default().pixels_max)]
     pixels_max: u64,
+    /// Close files, sockets and system calls to what reads the file: auto, off, or require
+    #[arg(long, value_name = "MODE", env = "KADR_CONFINE", default_value = "auto")]
+    confine: Confine,
     /// Replace files that exist
     #[arg(short, long)]
     force: bool,
@@ -131,6 +136,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     let limits = Limits {
         pixels_max: args.pixels_max,
         split,
+        confine: args.confine,
         ..Limits::default()
     };
     let batch = Batch {

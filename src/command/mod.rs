@@ -11,6 +11,7 @@ pub mod log_out;
 mod logs;
 pub mod probe;
 pub mod serve;
+mod walls;
 
 use std::borrow::Cow;
 use std::io::Write;

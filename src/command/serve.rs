@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, UsageError, health, logs, print_line};
+use super::doctor::examine::known_bad;
+use super::{Exit, UsageError, health, logs, print_line, walls};
 use crate::config::{Config, ConfigError, Settings};
+use crate::media::device::installed::Ffmpeg;
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::telegram::{self, delivery::TelegramCourier};
@@ -35,12 +37,17 @@ impl From<ConfigError> for UsageError {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit> {
-    let config = Config::read(args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let read = |settings| Config::read(settings, args.config.as_deref()).map_err(UsageError::from);
     if args.print_config {
-        print_line(&config.to_string())?;
+        print_line(&read(args.settings)?.to_string())?;
         return Ok(Exit::Done);
     }
+    // Before everything that starts a thread: the log, the driver of a GPU, the runtime.
+    let (confine, rooms) = Config::rooms(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let raised = walls::raise(confine, &rooms)?;
+    let config = read(args.settings)?;
     let _guards = logs::start(&config.log_dir)?;
+    walls::tell(raised.as_ref());
     let shutdown = CancellationToken::new();
     run_until_signals(&shutdown, async {
         serve(&config, shutdown.clone()).await?;
@@ -94,6 +101,9 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
         running_on = crate::media::versions(),
         "starting"
     );
+    if let Some(words) = known_bad(&Ffmpeg::look().release) {
+        tracing::warn!("{words}");
+    }
     let store = match SqliteStore::open(&config.database).await {
         Err(StoreError::Locked(path)) => {
             return Err(UsageError::new(

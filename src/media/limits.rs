@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::confine::Confine;
 use super::segment::Split;
 
 /// The limits that every input is held to.
@@ -21,6 +22,8 @@ pub struct Limits {
     pub threads_max: Option<u32>,
     /// Into how many segments a film may be split, each with an encoder of its own.
     pub split: Split,
+    /// Whether the job's threads are walled in.
+    pub confine: Confine,
 }
 
 impl Default for Limits {
@@ -34,6 +37,7 @@ impl Default for Limits {
             size_bytes_max: None,
             threads_max: None,
             split: Split::Auto,
+            confine: Confine::Auto,
         }
     }
 }

@@ -9,11 +9,13 @@
 //! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
 //! ```
 //!
+//! Whatever reads a stranger's bytes does it on a thread that can open nothing ([`confine`]): the file comes opened.
 //! Callers hold a [`Control`]: they raise its cancel flag and poll its gauge; the engine never calls them back.
 //! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
 //! libav's own allocation limit and log callback, and the context that each GPU has in this process.
 
 mod chain;
+pub mod confine;
 pub mod control;
 pub mod convert;
 pub mod device;
@@ -39,6 +41,7 @@ mod tone;
 mod transcode;
 mod verify;
 
+pub use self::confine::Confine;
 pub use self::control::{Control, Gauge, Progress};
 pub use self::convert::convert;
 pub use self::device::{Caps, Choice, Machine};

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
+use super::confine::{Confined, Openings, alone};
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, PixelFacts, StreamFacts};
@@ -26,17 +27,41 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
     ffi::init();
     let (file, size_bytes) = open_file(input, limits)?;
+    alone(limits.confine, Openings::default(), |confined| {
+        probe_opened(&file, size_bytes, limits, control, confined)
+    })
+}
+
+fn probe_opened(
+    file: &File,
+    size_bytes: u64,
+    limits: &Limits,
+    control: &Control,
+    confined: &Confined,
+) -> Result<MediaInfo, MediaError> {
     let again = |doing: &'static str| file.try_clone().map_err(|source| MediaError::Io { doing, source });
-    let mut info = match probe_with(again("open the input")?, size_bytes, Patience::Usual, limits, control) {
+    let mut info = match probe_with(
+        again("open the input")?,
+        size_bytes,
+        Patience::Usual,
+        limits,
+        control,
+        confined,
+    ) {
         // Broadcasts and discs may bring their pictures late.
-        Ok(info) if info.discontinuous && info.video.is_none() && is_large(size_bytes) => {
-            probe_with(again("open the input")?, size_bytes, Patience::Long, limits, control)?
-        }
-        Err(MediaError::Refused(Refusal::NotMedia)) => return Err(sniff::why(&file).into()),
+        Ok(info) if info.discontinuous && info.video.is_none() && is_large(size_bytes) => probe_with(
+            again("open the input")?,
+            size_bytes,
+            Patience::Long,
+            limits,
+            control,
+            confined,
+        )?,
+        Err(MediaError::Refused(Refusal::NotMedia)) => return Err(sniff::why(file).into()),
         outcome => outcome?,
     };
     if info.duration_us.is_none() {
-        info.duration_us = measure(again("open the input")?, &info, limits, control)?;
+        info.duration_us = measure(again("open the input")?, &info, limits, control, confined)?;
         check_limits(&info, limits)?;
     }
     control.check()?;
@@ -62,25 +87,33 @@ fn probe_with(
     patience: Patience,
     limits: &Limits,
     control: &Control,
+    confined: &Confined,
 ) -> Result<MediaInfo, MediaError> {
     file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
         doing: "read the input",
         source,
     })?;
-    let mut demuxer = Input::open_patiently(file, patience, limits, control).map_err(|error| refuse(error, control))?;
+    let mut demuxer =
+        Input::open_patiently(file, patience, limits, control, confined).map_err(|error| refuse(error, control))?;
     let mut info = read_info(&mut demuxer, size_bytes, limits)?;
     info.late_streams = patience == Patience::Long;
     Ok(info)
 }
 
 /// Reads to the end where the header does not say a length that can be believed; decodes nothing.
-fn measure(mut file: File, info: &MediaInfo, limits: &Limits, control: &Control) -> Result<Option<i64>, MediaError> {
+fn measure(
+    mut file: File,
+    info: &MediaInfo,
+    limits: &Limits,
+    control: &Control,
+    confined: &Confined,
+) -> Result<Option<i64>, MediaError> {
     file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
         doing: "read the input",
         source,
     })?;
-    let mut demuxer =
-        Input::open_patiently(file, patience(info), limits, control).map_err(|error| refuse(error, control))?;
+    let mut demuxer = Input::open_patiently(file, patience(info), limits, control, confined)
+        .map_err(|error| refuse(error, control))?;
     let wanted: Vec<usize> = [info.video, info.audio].into_iter().flatten().collect();
     demuxer.keep_only(&wanted);
     let bases: Vec<Rational> = (0..demuxer.stream_count())

@@ -10,6 +10,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::chain;
+use super::confine::{Confined, Openings, alone};
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{self, AvError, Decoder, Frame, Graph, Input, Source, StreamParams};
@@ -42,10 +43,24 @@ pub(super) fn draw(
         .into());
     };
     let picture = cell(&encode.picture);
-    let cells = pictures(plan, info, *index, &picture, input, limits, control)?;
-    let sheet = tile(cells)?;
-    let shape = sheet.shape();
-    let bytes = jpeg::encode(&sheet, 3)?;
+    let table = chain::table(&picture)?;
+    let look = Look {
+        plan,
+        info,
+        index: *index,
+        picture: &picture,
+        table: table.as_ref().map(NamedTempFile::path),
+        limits,
+        control,
+    };
+    let openings = Openings {
+        file: look.table,
+        ..Openings::default()
+    };
+    let (bytes, shape) = alone(limits.confine, openings, |confined| {
+        let sheet = tile(look.pictures(input, confined)?)?;
+        Ok((jpeg::encode(&sheet, 3)?, sheet.shape()))
+    })?;
     write(output, &bytes)?;
     Ok(Verdict {
         duration_us: 0,
@@ -78,43 +93,57 @@ fn cell(picture: &Picture) -> Picture {
     }
 }
 
-fn pictures(
-    plan: &Plan,
-    info: &MediaInfo,
+/// What is drawn of what.
+struct Look<'a> {
+    plan: &'a Plan,
+    info: &'a MediaInfo,
     index: usize,
-    picture: &Picture,
-    input: File,
-    limits: &Limits,
-    control: &Control,
-) -> Result<Vec<Frame>, MediaError> {
-    let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control)
-        .map_err(|error| super::probe::refuse(error, control))?;
-    demuxer.keep_only(&[index]);
-    let params = demuxer.params(index).map_err(engine("read the stream's parameters"))?;
-    let start_us = info.streams.get(index).map_or(0, |stream| stream.start_us);
-    let from_us = start_us + plan.cut.map_or(0, |cut| cut.from_us);
-    let length_us = plan.duration_us(info).unwrap_or(0);
-    let mut cells = Vec::new();
-    control.gauge().start(length_us.unsigned_abs());
-    for number in 0..PICTURES {
-        let offset_us = length_us * i64::from(2 * number + 1) / i64::from(2 * PICTURES);
-        // Without an index the pictures that follow are as good as any.
-        let _ = demuxer.seek(from_us + offset_us);
-        match next_frame(&mut demuxer, index, &params, from_us + offset_us, limits, control)? {
-            Some(frame) => cells.push(small(frame, picture)?),
-            None if length_us == 0 => break,
-            None => {}
+    picture: &'a Picture,
+    /// The file of colours, where they are mapped.
+    table: Option<&'a Path>,
+    limits: &'a Limits,
+    control: &'a Control,
+}
+
+impl Look<'_> {
+    fn pictures(&self, input: File, confined: &Confined) -> Result<Vec<Frame>, MediaError> {
+        let Self {
+            plan,
+            info,
+            index,
+            limits,
+            control,
+            ..
+        } = *self;
+        let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control, confined)
+            .map_err(|error| super::probe::refuse(error, control))?;
+        demuxer.keep_only(&[index]);
+        let params = demuxer.params(index).map_err(engine("read the stream's parameters"))?;
+        let start_us = info.streams.get(index).map_or(0, |stream| stream.start_us);
+        let from_us = start_us + plan.cut.map_or(0, |cut| cut.from_us);
+        let length_us = plan.duration_us(info).unwrap_or(0);
+        let mut cells = Vec::new();
+        control.gauge().start(length_us.unsigned_abs());
+        for number in 0..PICTURES {
+            let offset_us = length_us * i64::from(2 * number + 1) / i64::from(2 * PICTURES);
+            // Without an index the pictures that follow are as good as any.
+            let _ = demuxer.seek(from_us + offset_us);
+            match next_frame(&mut demuxer, index, &params, from_us + offset_us, limits, control)? {
+                Some(frame) => cells.push(small(frame, self.picture, self.table)?),
+                None if length_us == 0 => break,
+                None => {}
+            }
+            control.gauge().reach(offset_us.unsigned_abs());
         }
-        control.gauge().reach(offset_us.unsigned_abs());
-    }
-    if cells.is_empty() {
-        return Err(Refusal::Damaged {
-            decoded_percent: 0,
-            percent_min: DECODED_PERCENT_MIN,
+        if cells.is_empty() {
+            return Err(Refusal::Damaged {
+                decoded_percent: 0,
+                percent_min: DECODED_PERCENT_MIN,
+            }
+            .into());
         }
-        .into());
+        Ok(cells)
     }
-    Ok(cells)
 }
 
 /// The first picture at or after a time; the last one there is where the file ends before it.
@@ -155,11 +184,10 @@ fn next_frame(
     }
 }
 
-fn small(frame: Frame, picture: &Picture) -> Result<Frame, MediaError> {
+fn small(frame: Frame, picture: &Picture, table: Option<&Path>) -> Result<Frame, MediaError> {
     let shape = frame.shape();
-    let table = chain::table(picture)?;
     let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
-    let chain = chain::video(picture, table.as_ref().map(NamedTempFile::path), &shape, &shape, pixel);
+    let chain = chain::video(picture, table, &shape, &shape, pixel);
     let source = Source {
         shape: &shape,
         time_base: Rational::MICROS,

@@ -1,8 +1,10 @@
 //! A JPEG for the chat: at most 320 pixels a side and under 200 kB, as the Bot API asks.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use super::confine::{Confine, Confined, Openings, alone};
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{AvError, Decoder, Frame, Graph, Input, Source};
@@ -19,8 +21,11 @@ const BYTES_MAX: usize = 200_000;
 ///
 /// # Errors
 /// See [`MediaError`]; a caller may go on without a thumbnail.
-pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaError> {
-    let limits = Limits::default();
+pub fn thumbnail(video: &Path, jpeg: &Path, confine: Confine, control: &Control) -> Result<(), MediaError> {
+    let limits = Limits {
+        confine,
+        ..Limits::default()
+    };
     let info = probe(video, &limits, control)?;
     let (Some(index), Some(stream)) = (info.video, info.video()) else {
         return Err(Refusal::NoStream {
@@ -29,10 +34,29 @@ pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), Med
         .into());
     };
     let (file, _) = open_file(video, &limits)?;
-    let mut input = Input::open(file, &limits, control).map_err(|error| refuse(error, control))?;
-    input.keep_only(&[index]);
-    let frame = first_frame(&mut input, index, &limits, control)?;
     let turn = super::chain::turn(stream.orientation).join(",");
+    let bytes = alone(confine, Openings::default(), |confined| {
+        draw(file, index, &turn, &limits, control, confined)
+    })?;
+    File::create(jpeg)
+        .and_then(|mut file| file.write_all(&bytes))
+        .map_err(|source| MediaError::Io {
+            doing: "write the thumbnail",
+            source,
+        })
+}
+
+fn draw(
+    file: File,
+    index: usize,
+    turn: &str,
+    limits: &Limits,
+    control: &Control,
+    confined: &Confined,
+) -> Result<Vec<u8>, MediaError> {
+    let mut input = Input::open(file, limits, control, confined).map_err(|error| refuse(error, control))?;
+    input.keep_only(&[index]);
+    let frame = first_frame(&mut input, index, limits, control)?;
     let chain = format!(
         "scale={EDGE_MAX}:{EDGE_MAX}:force_original_aspect_ratio=decrease:force_divisible_by=2:out_range=pc,\
          format=yuvj420p{}{turn}",
@@ -54,12 +78,7 @@ pub fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), Med
             bytes.len()
         )));
     }
-    std::fs::File::create(jpeg)
-        .and_then(|mut file| file.write_all(&bytes))
-        .map_err(|source| MediaError::Io {
-            doing: "write the thumbnail",
-            source,
-        })
+    Ok(bytes)
 }
 
 fn first_frame(input: &mut Input, index: usize, limits: &Limits, control: &Control) -> Result<Frame, MediaError> {

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::confine::{Confined, Openings, alone};
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::Input;
@@ -66,7 +67,9 @@ pub(super) fn verify(
         warnings.push(Warning::SilentTrack);
     }
     check_streams(&info, plan, tally).map_err(wrong)?;
-    let read = read_through(file, &info, &own_limits, control)?;
+    let read = alone(own_limits.confine, Openings::default(), |confined| {
+        read_through(file, &info, &own_limits, control, confined)
+    })?;
     check_times(&read, &info, tally).map_err(wrong)?;
     check_video(&info, plan).map_err(wrong)?;
     check_audio(&info, plan).map_err(wrong)?;
@@ -268,13 +271,19 @@ struct Contents {
 }
 
 /// Reads every packet.
-fn read_through(mut file: File, info: &MediaInfo, limits: &Limits, control: &Control) -> Result<Contents, MediaError> {
+fn read_through(
+    mut file: File,
+    info: &MediaInfo,
+    limits: &Limits,
+    control: &Control,
+    confined: &Confined,
+) -> Result<Contents, MediaError> {
     let unreadable = |error: super::ffi::AvError| MediaError::Unverified(format!("it does not read: {error}"));
     file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
         doing: "re-read the output",
         source,
     })?;
-    let mut demuxer = Input::open(file, limits, control).map_err(unreadable)?;
+    let mut demuxer = Input::open(file, limits, control, confined).map_err(unreadable)?;
     let bases: Vec<Rational> = (0..demuxer.stream_count())
         .map(|index| demuxer.facts(index).time_base)
         .collect();

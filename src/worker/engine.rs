@@ -1,6 +1,6 @@
 //! The engine from the worker's side: the one door from async to blocking, and its report in the job's words.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +80,8 @@ fn convert_with_thumbnail(
     options.machine.experience().learn(recipe, &report);
     if report.width > 0
         && recipe.preset.extension() == "mp4"
-        && let Err(error) = thumbnail(&scratch.output, &scratch.thumbnail, control)
+        && let Err(error) =
+            media::thumbnail::thumbnail(&scratch.output, &scratch.thumbnail, options.limits.confine, control)
     {
         tracing::warn!(%error, "no thumbnail");
     }
@@ -113,10 +114,6 @@ pub(super) async fn look_blocking(
             what: error.to_string(),
         }),
     }
-}
-
-fn thumbnail(video: &Path, jpeg: &Path, control: &Control) -> Result<(), MediaError> {
-    media::thumbnail::thumbnail(video, jpeg, control)
 }
 
 /// How a result is sent. AV1 is a file: it does not play within every client.

@@ -26,13 +26,14 @@ fn text(bytes: &[u8]) -> String {
 
 /// Without what another FFmpeg, or another machine without a GPU, has otherwise.
 fn masked(words: &str) -> String {
-    const VARYING: [&str; 6] = [
+    const VARYING: [&str; 7] = [
         "FFmpeg that runs",
         "FFmpeg that kadr was built with",
         "FFmpeg's configuration",
         "encoders on a GPU",
         "filters on a GPU",
         "environment",
+        "confinement",
     ];
     let mut masked = String::new();
     let mut is_hidden = false;

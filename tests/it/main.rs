@@ -11,6 +11,7 @@ mod awkward;
 mod bot;
 mod cancel;
 mod cli;
+mod confine;
 mod corpus;
 mod day;
 mod disk;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::walls;
 use super::gpu;
 use super::ladder::{self, Ladder};
+use crate::media::confine::Walls;
 use crate::media::device::installed::{Ffmpeg, LIBRARIES};
 use crate::media::device::nvml::Facts;
 use crate::media::device::{Cause, Fault};
@@ -48,6 +50,8 @@ pub struct Inputs {
     pub nvml: Result<Facts, String>,
     /// What was proven.
     pub caps: Caps,
+    /// What can be closed to the process, as tried.
+    pub walls: Walls,
     /// The Bot API, where it was asked.
     pub api: Option<ApiAnswer>,
 }
@@ -158,6 +162,7 @@ pub struct Examination {
 pub fn examine(inputs: &Inputs) -> Examination {
     let mut findings = ffmpeg(&inputs.ffmpeg, &inputs.built_with);
     findings.push(software(inputs));
+    findings.push(confinement(&inputs.walls));
     if inputs.wanted != Choice::Cpu {
         findings.extend(ffmpeg_on_gpus(inputs));
         findings.extend(libraries(inputs));
@@ -211,20 +216,36 @@ fn ffmpeg(ffmpeg: &Ffmpeg, built_with: &str) -> Vec<Finding> {
             told.join(", ")
         },
     ));
-    if let Some(fixed) = open_to_pixelsmash(&ffmpeg.release) {
+    if let Some(words) = known_bad(&ffmpeg.release) {
         findings.push(
-            Finding::new(
-                Mark::Warn,
-                "FFmpeg's safety",
-                format!(
-                    "{} may be open to CVE-2026-8461 in MagicYUV (fixed in {fixed}); kadr does not offer MagicYUV, so files sent to it do not reach that code",
-                    ffmpeg.release
-                ),
-            )
-            .hint("upgrade FFmpeg all the same: other programs here use it too"),
+            Finding::new(Mark::Warn, "FFmpeg's safety", words)
+                .hint("upgrade FFmpeg all the same: other programs here use it too"),
         );
     }
     findings
+}
+
+/// What an FFmpeg is known to be open to, and what protects here.
+#[must_use]
+pub fn known_bad(release: &str) -> Option<String> {
+    open_to_pixelsmash(release).map(|fixed| {
+        format!(
+            "{release} may be open to CVE-2026-8461 in MagicYUV (fixed in {fixed}); kadr does not offer MagicYUV, so \
+             files sent to it do not reach that code"
+        )
+    })
+}
+
+fn confinement(walls: &Walls) -> Finding {
+    let closed = format!(
+        "Landlock (ABI {}) and seccomp close to `kadr serve`: {}",
+        walls.abi,
+        walls.standing()
+    );
+    match walls.lacking() {
+        None => Finding::new(Mark::Ok, "confinement", closed),
+        Some(open) => Finding::new(Mark::Warn, "confinement", format!("{closed}; open: {open}")).hint(walls::HINT),
+    }
 }
 
 /// The release that closed CVE-2026-8461, where this one is older. Distributions also close it without a new number, and

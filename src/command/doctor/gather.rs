@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::examine::{ApiAnswer, Environment, Inputs};
 use crate::config::{API_URL, Config, ConfigError, Settings};
+use crate::media::confine;
 use crate::media::device::installed::{self, Ffmpeg};
 use crate::media::device::nvml;
 use crate::media::{Choice, Machine};
@@ -57,6 +58,7 @@ pub(super) fn inputs(wanted: Choice, api_url: Option<&str>) -> Result<Inputs> {
             Err("not asked".to_owned())
         },
         caps: Machine::new(wanted).caps(),
+        walls: confine::trial(),
         api: api_url.map(ask).transpose()?,
     })
 }

@@ -7,6 +7,7 @@ use std::io::{Seek, Write};
 
 use super::diagnosis::diagnose;
 use super::{Decode, Fault, Filters, Gpu, nvenc, open};
+use crate::media::confine::Confined;
 use crate::media::control::Control;
 use crate::media::ffi::{self, AvError, Decoder, Device, Frame, Graph, Input, Packet, Source, StreamParams, log};
 use crate::media::info::{Colour, Orientation, Rational};
@@ -76,7 +77,12 @@ fn read(clip: &[u8]) -> Result<Clip, AvError> {
     let mut file = tempfile::tempfile().map_err(|_| AvError::NO_MEMORY)?;
     let written = file.write_all(clip).and_then(|()| file.rewind());
     written.map_err(|_| AvError::NO_MEMORY)?;
-    let mut input = Input::open(file, &Limits::default(), &Control::new(None))?;
+    let mut input = Input::open(
+        file,
+        &Limits::default(),
+        &Control::new(None),
+        &Confined::not_for_own_files(),
+    )?;
     let params = input.params(0)?;
     let mut packets = Vec::new();
     while let Some(packet) = input.read()? {

@@ -3,7 +3,10 @@
 //! The times are found by the same clock that an undivided run has, fed in the order of showing; so a segment knows the
 //! times of its frames without those before it.
 
+use std::fs::File;
+
 use super::Work;
+use crate::media::confine::{Confined, Openings, alone};
 use crate::media::error::MediaError;
 use crate::media::ffi::{Input, Packet};
 use crate::media::info::Rational;
@@ -38,11 +41,18 @@ pub(super) struct Film {
 
 /// Reads the stream to its end.
 pub(super) fn scan(work: &Work<'_>) -> Result<Film, MediaError> {
+    let file = (work.open)()?;
+    alone(work.limits.confine, Openings::default(), |confined| {
+        read(work, file, confined)
+    })
+}
+
+fn read(work: &Work<'_>, file: File, confined: &Confined) -> Result<Film, MediaError> {
     let unfit = |why: &str| MediaError::Unfit(why.to_owned());
     let Some((stream, _)) = work.plan.video else {
         return Err(unfit("there is no video"));
     };
-    let mut demuxer = Input::open_patiently((work.open)()?, patience(work.info), work.limits, work.control)
+    let mut demuxer = Input::open_patiently(file, patience(work.info), work.limits, work.control, confined)
         .map_err(|error| refuse(error, work.control))?;
     demuxer.keep_only(&[stream]);
     let base = demuxer.facts(stream).time_base;

@@ -97,8 +97,7 @@ fn open_video(
     time_base: Rational,
 ) -> Result<Graph, Halt> {
     let pixel = ffi::pixel_facts(shape.format).unwrap_or_default();
-    let table = chain::table(&encode.picture)?;
-    let table = table.as_ref().map(NamedTempFile::path);
+    let table = job.table.as_ref().map(NamedTempFile::path);
     let source = Source {
         shape,
         time_base,

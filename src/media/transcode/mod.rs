@@ -35,10 +35,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
 pub(super) use self::clock::Clock;
 use self::demux::Route;
 pub(super) use self::share::{Share, Span};
 pub(super) use self::spool::{Packets, Spool};
+use super::chain;
+use super::confine::{Confined, Openings, alone};
 use super::control::{Control, Gauge};
 use super::error::MediaError;
 use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams};
@@ -134,6 +138,8 @@ struct Job<'a> {
     /// What is 0 in the output, microseconds on the source's clock.
     zero_us: i64,
     threads: u32,
+    /// The file of colours, where the picture is mapped: no stage can write one.
+    table: Option<NamedTempFile>,
 }
 
 impl Job<'_> {
@@ -157,6 +163,15 @@ impl Job<'_> {
 
     fn only_statistics(&self) -> bool {
         self.pass.is_some_and(|of| of.pass == Pass::First)
+    }
+
+    /// What its stages open by name.
+    fn openings(&self) -> Openings<'_> {
+        Openings {
+            file: self.table.as_ref().map(NamedTempFile::path),
+            folder: self.pass.and_then(|of| of.statistics.parent()),
+            gpu: self.device.is_some(),
+        }
     }
 }
 
@@ -182,17 +197,19 @@ pub(super) fn transcode(
         share: Share::All,
         zero_us: zero_us(plan, info),
         threads: limits.threads_max.unwrap_or(0),
+        table: table(plan)?,
     };
-    let demuxer = open(&job, input)?;
     control
         .gauge()
         .start(plan.duration_us(info).map_or(0, i64::unsigned_abs));
-    run(&job, demuxer, |expected, at_mux| {
-        if job.only_statistics() {
-            mux::count(&job, at_mux)
-        } else {
-            mux::mux(&job, output, expected, at_mux)
-        }
+    alone(limits.confine, job.openings(), |confined| {
+        run(&job, open(&job, input, confined)?, |expected, at_mux| {
+            if job.only_statistics() {
+                mux::count(&job, at_mux)
+            } else {
+                mux::mux(&job, output, expected, at_mux)
+            }
+        })
     })?;
     Ok(tally)
 }
@@ -227,9 +244,13 @@ pub(super) fn part(
         share: part.share,
         zero_us: zero_us(part.plan, part.info),
         threads: part.threads,
+        table: table(part.plan)?,
     };
-    let demuxer = open(&job, input)?;
-    run(&job, demuxer, |_, at_mux| spool::spool(&job, &mut spool, pace, at_mux))?;
+    alone(part.limits.confine, job.openings(), |confined| {
+        run(&job, open(&job, input, confined)?, |_, at_mux| {
+            spool::spool(&job, &mut spool, pace, at_mux)
+        })
+    })?;
     Ok((spool, tally))
 }
 
@@ -253,16 +274,19 @@ pub(super) fn join(
         share: Share::All,
         zero_us: zero_us(plan, info),
         threads: 1,
+        table: None,
     };
     let expected = usize::from(plan.video.is_some()) + usize::from(plan.audio.is_some());
-    let first_error = FirstError::default();
-    let keep = &first_error;
-    let muxed = thread::scope(|scope| {
-        let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
-        scope.spawn(move || keep.keep(feed(&Feed(to_mux)).map_err(Halt::Failed)));
-        mux::mux(&job, output, expected, &at_mux)
-    });
-    settle(&job, first_error, muxed)?;
+    alone(limits.confine, Openings::default(), |_| {
+        let first_error = FirstError::default();
+        let keep = &first_error;
+        let muxed = thread::scope(|scope| {
+            let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
+            scope.spawn(move || keep.keep(feed(&Feed(to_mux)).map_err(Halt::Failed)));
+            mux::mux(&job, output, expected, &at_mux)
+        });
+        settle(&job, first_error, muxed)
+    })?;
     Ok(tally)
 }
 
@@ -284,6 +308,11 @@ impl Feed {
     }
 }
 
+/// The file of colours that a plan needs.
+fn table(plan: &Plan) -> Result<Option<NamedTempFile>, MediaError> {
+    plan.encode().map_or(Ok(None), |encode| chain::table(&encode.picture))
+}
+
 /// What is 0 in the output, microseconds on the source's clock.
 pub(super) fn zero_us(plan: &Plan, info: &MediaInfo) -> i64 {
     let video = plan.video.as_ref().map(|(index, _)| *index);
@@ -292,9 +321,15 @@ pub(super) fn zero_us(plan: &Plan, info: &MediaInfo) -> i64 {
 }
 
 /// A demuxer of the streams that the job's share takes.
-fn open(job: &Job<'_>, input: File) -> Result<Input, MediaError> {
-    let mut demuxer = Input::open_patiently(input, super::probe::patience(job.info), job.limits, job.control)
-        .map_err(|error| super::probe::refuse(error, job.control))?;
+fn open(job: &Job<'_>, input: File, confined: &Confined) -> Result<Input, MediaError> {
+    let mut demuxer = Input::open_patiently(
+        input,
+        super::probe::patience(job.info),
+        job.limits,
+        job.control,
+        confined,
+    )
+    .map_err(|error| super::probe::refuse(error, job.control))?;
     // The sound of a part begins where the whole line would: at the key frame that seeking finds.
     let video = job
         .plan

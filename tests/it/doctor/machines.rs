@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kadr::command::doctor::examine::{ApiAnswer, Environment};
 use kadr::command::doctor::{Examination, Inputs, examine, render};
+use kadr::media::confine::Walls;
 use kadr::media::device::diagnosis::{Api, Side};
 use kadr::media::device::installed::{FILTERS, Ffmpeg, LIBRARIES};
 use kadr::media::device::nvml::{Engines, Facts, GpuFacts};
@@ -93,6 +94,12 @@ fn machine(gpus: Vec<Gpu>) -> Inputs {
             gpus,
             no_gpu: None,
             software: Software::default(),
+        },
+        walls: Walls {
+            abi: 7,
+            files: Ok(()),
+            tcp: Ok(()),
+            calls: Ok(()),
         },
         api: None,
     }
@@ -337,6 +344,14 @@ fn an_ffmpeg_that_is_open_to_a_known_attack_is_named() {
         inputs.ffmpeg.release = release.to_owned();
         assert_eq!(matters(&inputs).contains("CVE-2026-8461"), open, "{release}");
     }
+}
+
+#[test]
+fn what_stays_open_is_named_with_its_reason() {
+    let mut inputs = machine(vec![gpu(0, L4)]);
+    inputs.walls.abi = 3;
+    inputs.walls.tcp = Err("Landlock has ABI 3, at least 4 needed".to_owned());
+    insta::assert_snapshot!("open", matters(&inputs));
 }
 
 #[test]
