@@ -88,9 +88,13 @@ fn measure(mut file: File, info: &MediaInfo, limits: &Limits, control: &Control)
         .collect();
     let (mut first_us, mut end_us) = (i64::MAX, i64::MIN);
     let mut timeline = info.discontinuous.then(Timeline::default);
+    let mut packets_left = limits.packets_max(u64::MAX);
     // A damaged tail ends the measure as it ends the conversion.
     while let Ok(Some(packet)) = demuxer.read() {
         control.check()?;
+        packets_left = packets_left.checked_sub(1).ok_or_else(|| Refusal::OverLimit {
+            what: "more packets than the longest film has".to_owned(),
+        })?;
         let (Some(time), Some(base)) = (packet.pts().or(packet.dts()), bases.get(packet.stream())) else {
             continue;
         };
