@@ -10,6 +10,7 @@ use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, Pi
 use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video, choose_audio};
 use super::limits::Limits;
 use super::sniff;
+use super::structure;
 use super::timeline::Timeline;
 
 /// Packets that are looked at for the first one of the video stream.
@@ -25,7 +26,13 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 /// [`MediaError::Refused`] with the reason where it is not a video kadr takes.
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
     ffi::init();
-    let (file, size_bytes) = open_file(input, limits)?;
+    let (mut file, size_bytes) = open_file(input, limits)?;
+    let walked = structure::check(&mut file, limits)?;
+    tracing::debug!(
+        boxes = walked.boxes,
+        bytes = walked.bytes_read,
+        "the structure is sound"
+    );
     let again = |doing: &'static str| file.try_clone().map_err(|source| MediaError::Io { doing, source });
     let mut info = match probe_with(again("open the input")?, size_bytes, Patience::Usual, limits, control) {
         // Broadcasts and discs may bring their pictures late.

@@ -31,6 +31,7 @@ mod presets;
 mod recovery;
 mod segment;
 mod store;
+mod structure;
 mod support;
 mod telegram;
 mod tidy;
