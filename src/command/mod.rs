@@ -186,6 +186,7 @@ fn hint_for(error: &MediaError) -> Cow<'static, str> {
             R::TooLong { .. } | R::TooLarge { .. } => "cut the file into shorter parts",
             R::TooManyPixels { .. } => "scale the file down first, or raise `--pixels-max`",
             R::TooManyStreams { .. } => "remux the file with fewer streams first",
+            R::TooManyFrames { .. } => "lower its frame rate first: what comes so fast cannot be seen",
             R::OverLimit { .. } => "the file asks for more than a video of its size should",
         },
         MediaError::TimeLimit { .. } => "raise `--timeout`, or choose the preset `small`",

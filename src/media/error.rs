@@ -142,6 +142,14 @@ pub enum Refusal {
         /// The limit.
         limit: u32,
     },
+    /// More pictures than a video of its length may have.
+    #[error("{frames} frames or more for its length (limit {limit})")]
+    TooManyFrames {
+        /// Claimed by the header, or met while reading.
+        frames: u64,
+        /// The limit, for this length.
+        limit: u64,
+    },
     /// More bytes than the limit.
     #[error("size is {size_bytes} bytes (limit {limit_bytes})")]
     TooLarge {

@@ -1,6 +1,7 @@
 //! The engine: a file in, a file that plays out. Blocking; knows no tokio, no job, no chat.
 //!
 //! ```text
+//! structure    what headers claim, held against the file before libav sees it
 //! probe(file)  -> MediaInfo            reads the file under every safety limit (ffi::open)
 //! plan(info, recipe, caps) -> [Plan]   pure; best way first, the CPU last, never empty
 //! transcode(plan, input, part)         demux | decode | filter | encode | mux on scoped threads
@@ -35,6 +36,7 @@ pub mod report;
 mod segment;
 mod sheet;
 mod sniff;
+pub mod structure;
 pub mod thumbnail;
 mod timeline;
 mod tone;

@@ -11,6 +11,7 @@ use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, Pi
 use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video, choose_audio};
 use super::limits::Limits;
 use super::sniff;
+use super::structure;
 use super::timeline::Timeline;
 
 /// Packets that are looked at for the first one of the video stream.
@@ -26,7 +27,13 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 /// [`MediaError::Refused`] with the reason where it is not a video kadr takes.
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
     ffi::init();
-    let (file, size_bytes) = open_file(input, limits)?;
+    let (mut file, size_bytes) = open_file(input, limits)?;
+    let walked = structure::check(&mut file, limits)?;
+    tracing::debug!(
+        boxes = walked.boxes,
+        bytes = walked.bytes_read,
+        "the structure is sound"
+    );
     alone(limits.confine, Openings::default(), |confined| {
         probe_opened(&file, size_bytes, limits, control, confined)
     })
@@ -121,9 +128,13 @@ fn measure(
         .collect();
     let (mut first_us, mut end_us) = (i64::MAX, i64::MIN);
     let mut timeline = info.discontinuous.then(Timeline::default);
+    let mut packets_left = limits.packets_max(u64::MAX);
     // A damaged tail ends the measure as it ends the conversion.
     while let Ok(Some(packet)) = demuxer.read() {
         control.check()?;
+        packets_left = packets_left.checked_sub(1).ok_or_else(|| Refusal::OverLimit {
+            what: "more packets than the longest film has".to_owned(),
+        })?;
         let (Some(time), Some(base)) = (packet.pts().or(packet.dts()), bases.get(packet.stream())) else {
             continue;
         };

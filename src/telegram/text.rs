@@ -396,6 +396,9 @@ fn over_limit(lang: Lang, refusal: &Refusal) -> String {
             ],
         ),
         Refusal::TooManyStreams { limit } => tell(lang, "failed-too-many-streams", &[("limit", (*limit).into())]),
+        Refusal::TooManyFrames { frames: _, limit } => {
+            tell(lang, "failed-too-many-frames", &[("limit", (*limit).into())])
+        }
         Refusal::TooLarge {
             size_bytes,
             limit_bytes,

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{convert_blocking, parcel_of, reason_of, wait_for_engine};
+use super::engine::{Watch, convert_blocking, parcel_of, reason_of, wait_for_engine};
 use super::teller::{Now, Stand};
 use super::{Running, Worker};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice};
@@ -80,9 +80,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
         };
         // A conversion that was abandoned stops within half a second; its permit is held until then.
-        if let Now::Converting { control, .. } = stand.get() {
+        if let Now::Converting { control, watch, .. } = stand.get() {
             control.cancel();
-            wait_for_engine(&permit).await;
+            wait_for_engine(&permit, &watch).await;
         }
         self.table().remove(&job.id);
         let end = match end {
@@ -207,9 +207,11 @@ impl<S: Store, C: Courier> Worker<S, C> {
         permit: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Parcel, MediaError> {
         let control = Control::new(Some(self.options.time_limit));
+        let watch = Watch::new(&self.lost);
         stand.set(Now::Converting {
             control: control.clone(),
             began: Instant::now(),
+            watch: watch.clone(),
         });
         let report = convert_blocking(
             scratch.clone(),
@@ -217,6 +219,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             Arc::clone(&self.options),
             control,
             Arc::clone(permit),
+            watch,
         )
         .await;
         stand.set(Now::Nothing);

@@ -1,7 +1,13 @@
 //! The engine from the worker's side: the one door from async to blocking, and its report in the job's words.
+//!
+//! The engine looks at its deadline and at the cancel flag between packets. A decoder that is inside one packet for ever
+//! cannot be stopped from outside, for it is a thread of this process: its job ends in time all the same, and the slot
+//! stays taken until the thread comes back or the operator restarts kadr. The log says how many are lost.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,38 +20,107 @@ use crate::workdir::Scratch;
 /// How much lower conversions stand than the chat; 19 is the lowest.
 const NICE: i32 = 10;
 
-/// The only holder besides us is the closure of the engine.
-pub(super) async fn wait_for_engine(permit: &Arc<OwnedSemaphorePermit>) {
-    while Arc::strong_count(permit) > 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// What the engine gets beyond its own time limit before its job goes on without it.
+const BEYOND_LIMIT: Duration = Duration::from_secs(2);
+/// After a cancel, which it hears within half a second on a machine that is not overrun.
+const BEYOND_CANCEL: Duration = Duration::from_secs(10);
+
+/// How many engines were given up and have not come back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lost(Arc<AtomicU64>);
+
+/// One run of the engine: whether it ended or was given up, whichever came first.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    lost: Lost,
+    settled: Arc<AtomicBool>,
+}
+
+impl Watch {
+    pub(super) fn new(lost: &Lost) -> Self {
+        Self {
+            lost: lost.clone(),
+            settled: Arc::default(),
+        }
+    }
+
+    fn give_up(&self) {
+        if !self.settled.swap(true, Relaxed) {
+            let lost = self.lost.0.fetch_add(1, Relaxed) + 1;
+            tracing::error!(
+                lost,
+                "the engine does not come back; restart kadr to have its thread and slot again"
+            );
+        }
+    }
+
+    fn ended(&self) {
+        if self.settled.swap(true, Relaxed) {
+            let lost = self.lost.0.fetch_sub(1, Relaxed) - 1;
+            tracing::warn!(lost, "an engine that was given up came back");
+        }
     }
 }
 
-/// The one door to blocking code. The permit rides in the closure: a dropped future does not free the slot while the
-/// engine still runs.
+/// The only holder besides us is the closure of the engine.
+pub(super) async fn wait_for_engine(permit: &Arc<OwnedSemaphorePermit>, watch: &Watch) {
+    let let_go = async {
+        while Arc::strong_count(permit) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(BEYOND_CANCEL, let_go).await.is_err() {
+        watch.give_up();
+    }
+}
+
+/// The one door to blocking code, which has `limit` as its own deadline.
+async fn in_time<T: Send + 'static>(
+    doing: &'static str,
+    limit: Duration,
+    watch: Watch,
+    work: impl FnOnce() -> Result<T, MediaError> + Send + 'static,
+) -> Result<T, MediaError> {
+    let within = watch.clone();
+    let work = move || {
+        let outcome = work();
+        within.ended();
+        outcome
+    };
+    match tokio::time::timeout(limit.saturating_add(BEYOND_LIMIT), tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Err(MediaError::Engine {
+            doing,
+            what: error.to_string(),
+        }),
+        Err(_) => {
+            watch.give_up();
+            Err(MediaError::TimeLimit {
+                limit_s: limit.as_secs(),
+            })
+        }
+    }
+}
+
+/// The permit rides in the closure: a dropped future does not free the slot while the engine still runs.
 pub(super) async fn convert_blocking(
     scratch: Scratch,
     recipe: Recipe,
     options: Arc<Options>,
     control: Control,
     permit: Arc<OwnedSemaphorePermit>,
+    watch: Watch,
 ) -> Result<Report, MediaError> {
     let span = tracing::Span::current();
-    let work = move || {
+    in_time("convert", options.time_limit, watch, move || {
         let report = below_the_chat(|| {
             let _entered = span.entered();
             convert_with_thumbnail(&scratch, &recipe, &options, &control)
         });
         drop(permit);
         report
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(report) => report,
-        Err(error) => Err(MediaError::Engine {
-            doing: "convert",
-            what: error.to_string(),
-        }),
-    }
+    })
+    .await
 }
 
 /// Runs the engine on a thread of its own, which the threads of the engine take after: with every core busy, handlers
@@ -93,10 +168,11 @@ pub(super) async fn look_blocking(
     source: PathBuf,
     wishes: Vec<Wish>,
     options: Arc<Options>,
-    control: Control,
+    limit: Duration,
+    watch: Watch,
 ) -> Result<Seen, MediaError> {
-    let work = move || {
-        let info = media::probe(&source, &options.limits, &control)?;
+    in_time("look", limit, watch, move || {
+        let info = media::probe(&source, &options.limits, &Control::new(Some(limit)))?;
         let caps = options.machine.caps();
         let outlook = |wish: &Wish| match media::forecast(&info, &wish.recipe, &caps, options.machine.experience()) {
             Ok(forecast) => Outlook::Makes(forecast),
@@ -106,14 +182,8 @@ pub(super) async fn look_blocking(
             outlooks: wishes.iter().map(|wish| (*wish, outlook(wish))).collect(),
             look: Look::from(&info),
         })
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(seen) => seen,
-        Err(error) => Err(MediaError::Engine {
-            doing: "look",
-            what: error.to_string(),
-        }),
-    }
+    })
+    .await
 }
 
 /// How a result is sent. AV1 is a file: it does not play within every client.

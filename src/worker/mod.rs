@@ -12,7 +12,8 @@
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
 //!
-//! A slot is free only when the engine has let go of it: the permit rides in the engine's closure. A cancel that meets a
+//! A slot is free only when the engine has let go of it: the permit rides in the engine's closure. An engine that does not
+//! come back is given up two seconds after its time limit: its job ends, its slot stays taken. A cancel that meets a
 //! delivery in flight abandons the call and ends the job as canceled; a delivery that was confirmed before stays
 //! delivered.
 
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::engine::Lost;
 use self::peek::Peeks;
 use self::teller::Stand;
 use crate::courier::{Courier, Notice};
@@ -83,6 +85,7 @@ pub struct Worker<S, C> {
     options: Arc<Options>,
     running: Table,
     peeks: Arc<Peeks>,
+    lost: Lost,
     /// Raised at shutdown once the grace time is over.
     interrupt: CancellationToken,
 }
@@ -104,6 +107,7 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             options: Arc::clone(&self.options),
             running: Arc::clone(&self.running),
             peeks: Arc::clone(&self.peeks),
+            lost: self.lost.clone(),
             interrupt: self.interrupt.clone(),
         }
     }
@@ -119,6 +123,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             options: Arc::new(options),
             running: Table::default(),
             peeks: Arc::default(),
+            lost: Lost::default(),
             interrupt: CancellationToken::new(),
         }
     }

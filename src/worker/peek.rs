@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use super::engine::look_blocking;
+use super::engine::{Watch, look_blocking};
 use crate::courier::{Courier, Meter};
 use crate::job::{Phase, Question, Seen};
-use crate::media::{Control, ENGINE_VERSION, MediaError, Refusal};
+use crate::media::{ENGINE_VERSION, MediaError, Refusal};
 use crate::store::Store;
 
 /// A look that takes longer is given up: fetching, and probing.
@@ -191,8 +191,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let meter = Meter::default();
         let fetch = self.courier.fetch(&question.source, 1, source, &meter);
         tokio::time::timeout(FETCH_MAX, fetch).await.ok()?.ok()?;
-        let control = Control::new(Some(PROBE_MAX));
         let (path, wishes) = (source.to_owned(), question.wishes.clone());
-        Some(look_blocking(path, wishes, Arc::clone(&self.options), control).await)
+        let watch = Watch::new(&self.lost);
+        Some(look_blocking(path, wishes, Arc::clone(&self.options), PROBE_MAX, watch).await)
     }
 }

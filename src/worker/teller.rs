@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
+use super::engine::Watch;
 use crate::courier::{Courier, Meter, Notice};
 use crate::job::{Job, JobId};
 use crate::media::Control;
@@ -36,6 +37,7 @@ pub(super) enum Now {
     Converting {
         control: Control,
         began: Instant,
+        watch: Watch,
     },
     Sending {
         meter: Meter,
@@ -128,7 +130,7 @@ fn notice_of(now: &Now) -> Option<Notice> {
             done_bytes: meter.read(),
             total_bytes: *total_bytes,
         },
-        Now::Converting { control, began } => Notice::Converting {
+        Now::Converting { control, began, .. } => Notice::Converting {
             progress: control.gauge().read(),
             elapsed_s: began.elapsed().as_secs_f64(),
         },

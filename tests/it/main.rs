@@ -32,6 +32,7 @@ mod presets;
 mod recovery;
 mod segment;
 mod store;
+mod structure;
 mod support;
 mod telegram;
 mod tidy;

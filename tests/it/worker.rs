@@ -2,7 +2,7 @@
 
 mod fake_courier;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -324,6 +324,53 @@ async fn a_panic_ends_its_job_and_its_user_is_served_again() {
     house.until_clean().await;
     let next = add(&house.store, 1, "other", 2).await;
     house.until_status(next.id, Status::Succeeded).await;
+}
+
+/// A pipe without a writer, in which the engine waits. It has one at the end, also where the test fails: else the thread
+/// would be waited for.
+struct Unplugged(PathBuf);
+
+impl Drop for Unplugged {
+    fn drop(&mut self) {
+        let _ = std::fs::OpenOptions::new().read(true).write(true).open(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_come_back_costs_its_slot_and_not_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let pipe = folder.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let unplugged = Unplugged(pipe.clone());
+    let options = Options {
+        time_limit: Duration::from_secs(1),
+        ..options()
+    };
+    let house = House::over(folder, store, options);
+    *house.courier.pipe.lock().unwrap() = Some(pipe);
+    let began = std::time::Instant::now();
+    let stuck = add(&house.store, 1, "stuck", 1).await;
+    house.until_said(stuck.id, "failed TimeLimit { limit_s: 1 }").await;
+    // The limit and two seconds; the rest is for a busy machine.
+    let ended = began.elapsed();
+    assert!(
+        ended >= Duration::from_secs(3) && ended < Duration::from_secs(10),
+        "{ended:?}"
+    );
+    house.until_clean().await;
+    let next = add(&house.store, 2, "junk", 2).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(house.job(next.id).await.status, Status::Queued, "its slot is lost");
+    drop(unplugged);
+    house.until_said(next.id, "failed Refused { why: NotMedia }").await;
+    house.stop().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::{Halt, Job, Stage, engine, receive};
 use crate::media::error::MediaError;
-use crate::media::ffi::{AvError, Decoder, Frame, Packet, StreamParams};
+use crate::media::ffi::{AvError, Decoder, Frame, FrameShape, Packet, StreamParams};
 
 pub(super) fn decode(
     job: &Job<'_>,
@@ -68,6 +68,7 @@ impl Line<'_> {
                         }));
                     }
                     if self.video {
+                        self.job.budget.picture(self.job, pixels_of(&frame.shape()))?;
                         tally.video_decoded.fetch_add(1, Relaxed);
                         tally.decode_errors.fetch_add(u64::from(frame.is_corrupt()), Relaxed);
                     }
@@ -88,4 +89,9 @@ impl Line<'_> {
         }
         Ok(())
     }
+}
+
+fn pixels_of(shape: &FrameShape) -> u64 {
+    let side = |side| u64::try_from(side).unwrap_or(0);
+    side(shape.width) * side(shape.height)
 }

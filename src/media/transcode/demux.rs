@@ -136,6 +136,9 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
             }
         };
         let index = packet.stream();
+        let time = packet.dts().or(packet.pts());
+        let time_us = time.and_then(|time| Some(bases.get(index)?.rescale(time, Rational::MICROS)));
+        job.budget.packet(job, time_us)?;
         let (Some(route), Some(&base)) = (routes.iter_mut().find(|route| route.index() == index), bases.get(index))
         else {
             continue;

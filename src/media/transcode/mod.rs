@@ -16,6 +16,7 @@
 //!
 //! Times: one common start is subtracted from all streams, so the offset between sound and picture stays.
 
+mod budget;
 mod check;
 mod clock;
 mod decode;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use self::budget::Budget;
 pub(super) use self::clock::Clock;
 use self::demux::Route;
 pub(super) use self::share::{Share, Span};
@@ -131,6 +133,7 @@ struct Job<'a> {
     limits: &'a Limits,
     control: &'a Control,
     tally: &'a Tally,
+    budget: Budget,
     pass: Option<PassOf<'a>>,
     /// The GPU that takes part.
     device: Option<&'a Device>,
@@ -192,6 +195,7 @@ pub(super) fn transcode(
         limits,
         control,
         tally: &tally,
+        budget: Budget::default(),
         pass,
         device,
         share: Share::All,
@@ -239,6 +243,7 @@ pub(super) fn part(
         limits: part.limits,
         control: part.control,
         tally: &tally,
+        budget: Budget::default(),
         pass: None,
         device: part.device,
         share: part.share,
@@ -269,6 +274,7 @@ pub(super) fn join(
         limits,
         control,
         tally: &tally,
+        budget: Budget::default(),
         pass: None,
         device: None,
         share: Share::All,

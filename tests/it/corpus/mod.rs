@@ -30,7 +30,7 @@ use verdict::{Expect, Verdict};
 const SUITE_PIXELS_MAX: u64 = 50_000_000_000;
 
 /// Where the samples are: `KADR_SAMPLES`, or the folder beside the repository.
-fn samples() -> PathBuf {
+pub(crate) fn samples() -> PathBuf {
     match std::env::var_os("KADR_SAMPLES") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples"),

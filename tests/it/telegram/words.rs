@@ -127,6 +127,10 @@ fn refusals() -> Vec<Refusal> {
             limit_px: 4096 * 2176,
         },
         Refusal::TooManyStreams { limit: 16 },
+        Refusal::TooManyFrames {
+            frames: 600_000,
+            limit: 164_000,
+        },
         Refusal::TooLarge {
             size_bytes,
             limit_bytes,

@@ -1,7 +1,7 @@
 //! A chat platform in memory: serves sources, keeps a transcript, fails and stalls on request.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(crate) struct FakeCourier {
     pub(crate) stall_fetch: AtomicBool,
     pub(crate) stall_deliver: AtomicBool,
     pub(crate) panic_deliver: AtomicBool,
+    /// What the next source is instead of a file: a pipe in which the engine waits for bytes that never come.
+    pub(crate) pipe: Mutex<Option<PathBuf>>,
 }
 
 impl FakeCourier {
@@ -66,6 +68,10 @@ impl Courier for FakeCourier {
     async fn fetch(&self, source: &Source, _: u32, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
         self.fetched.lock().unwrap().push(source.file_unique_id.clone());
         assert!(!into.exists(), "the source goes into a file that does not exist yet");
+        if let Some(pipe) = self.pipe.lock().unwrap().take() {
+            std::fs::hard_link(pipe, into).unwrap();
+            return Ok(0);
+        }
         let bytes = source_of(&source.file_unique_id);
         // Half of it first: what a stalled or killed transfer leaves behind.
         std::fs::write(into, &bytes[..bytes.len() / 2]).unwrap();
