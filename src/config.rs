@@ -106,6 +106,9 @@ pub struct Settings {
     /// No file is fetched with less free disk space, bytes
     #[arg(long, env = "KADR_DISK_FREE_MIN", value_name = "BYTES")]
     pub disk_free_min_bytes: Option<u64>,
+    /// Copy the database beside itself every so many hours, 24 copies are kept; 0 makes none
+    #[arg(long, env = "KADR_BACKUP_HOURS", value_name = "HOURS")]
+    pub backup_hours: Option<u64>,
     /// Running jobs get so long to end at shutdown, seconds
     #[arg(long, env = "KADR_GRACE", value_name = "SECONDS")]
     pub grace_s: Option<u64>,
@@ -189,6 +192,8 @@ pub struct Config {
     pub look_bytes_max: u64,
     /// Path of the SQLite database.
     pub database: PathBuf,
+    /// How often the database is copied; `None` never.
+    pub backup_every: Option<Duration>,
     /// Scratch space.
     pub work_dir: PathBuf,
     /// Logs.
@@ -247,6 +252,7 @@ impl Config {
             throttle: Arc::default(),
             turns: Arc::default(),
             database,
+            backup_every: backup_every(&given, &file),
             work_dir,
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from(LOG_DIR)),
             worker: worker::Options {
@@ -322,6 +328,13 @@ impl Config {
     }
 }
 
+fn backup_every(given: &Settings, file: &Settings) -> Option<Duration> {
+    match given.backup_hours.or(file.backup_hours).unwrap_or(1) {
+        0 => None,
+        hours => Some(Duration::from_secs(hours.saturating_mul(3600))),
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -342,6 +355,7 @@ impl fmt::Display for Config {
             throttle: _,
             turns: _,
             database,
+            backup_every,
             work_dir,
             log_dir,
             worker,
@@ -369,6 +383,8 @@ impl fmt::Display for Config {
         writeln!(f, "send_max_bytes = {send_bytes_max}")?;
         writeln!(f, "look_max_bytes = {look_bytes_max}")?;
         writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
+        let backup_hours = backup_every.map_or(0, |every| every.as_secs() / 3600);
+        writeln!(f, "backup_hours = {backup_hours}")?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
         writeln!(f, "jobs = {}", worker.jobs_max)?;

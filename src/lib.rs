@@ -28,7 +28,7 @@
 //! | 3 | [`worker`], [`telegram`], [`playground`] | meet only through the store and the courier port |
 //! | 2 | [`courier`], [`store`], [`workdir`] | the job's nouns |
 //! | 1 | [`job`] | the engine's nouns; pure |
-//! | 0 | [`media`] | nothing of this crate |
+//! | 0 | [`media`], [`crash`] | nothing of this crate |
 //!
 //! # Invariants
 //!
@@ -42,6 +42,7 @@
 pub mod command;
 pub mod config;
 pub mod courier;
+pub mod crash;
 pub mod job;
 pub mod media;
 pub mod playground;

@@ -136,6 +136,7 @@ fn settings(args: &Args, playground: &Playground) -> Result<Settings> {
         database: Some(format!("sqlite:{}", dir.join("kadr.db").display())),
         work_dir: Some(dir.join("work")),
         disk_free_min_bytes: Some(256 << 20),
+        backup_hours: Some(0),
         ..Settings::default()
     })
 }

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod demo;
 pub mod doctor;
 pub mod health;
+pub mod jobs;
 pub mod log_out;
 mod logs;
 pub mod probe;
@@ -42,6 +43,8 @@ enum Command {
     Probe(probe::Args),
     /// Say what this machine can do and what is in the way
     Doctor(doctor::Args),
+    /// List the bot's jobs, cancel them or do them once more, beside a bot that runs or without one
+    Jobs(jobs::Args),
     /// Log the bot out of the cloud Bot API, before it moves to a server of one's own
     LogOut(Box<log_out::Args>),
     /// Say whether the bot on this machine is alive, for a container's health check
@@ -92,6 +95,7 @@ impl Exit {
 pub struct UsageError {
     message: String,
     hint: String,
+    exit: Exit,
 }
 
 impl UsageError {
@@ -101,6 +105,16 @@ impl UsageError {
         Self {
             message: message.into(),
             hint: hint.into(),
+            exit: Exit::Usage,
+        }
+    }
+
+    /// The same for what is nobody's mistake: exit code 1.
+    #[must_use]
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Failed,
+            ..Self::new(message, hint)
         }
     }
 }
@@ -114,6 +128,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Jobs(args) => jobs::run(args),
         Command::LogOut(args) => log_out::run(*args),
         Command::Health(args) => health::run(args),
     };
@@ -122,7 +137,7 @@ pub fn run(cli: Cli) -> u8 {
         Err(error) => match error.downcast_ref::<UsageError>() {
             Some(usage) => {
                 print_error(&usage.message, &usage.hint);
-                Exit::Usage as u8
+                usage.exit as u8
             }
             None => {
                 print_error(&format!("{error:#}"), "");

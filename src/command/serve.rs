@@ -1,10 +1,13 @@
 //! `kadr serve`: the bot. Store, courier, worker and listener, and the signals that end them.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::examine::known_bad;
@@ -13,6 +16,7 @@ use crate::config::{Config, ConfigError, Settings};
 use crate::media::device::installed::Ffmpeg;
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::backup::{Backup, backups};
 use crate::telegram::{self, delivery::TelegramCourier};
 use crate::workdir::Workdir;
 use crate::worker::Worker;
@@ -112,13 +116,22 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
             )
             .into());
         }
+        Err(StoreError::Damaged { path, what, backup }) => {
+            let hint = match backup {
+                Some(backup) => format!(
+                    "move `{path}` and its `-wal` and `-shm` away and copy `{backup}` there; jobs accepted since that copy are lost"
+                ),
+                None => format!("move `{path}` away, there is no backup of it: kadr starts with an empty one"),
+            };
+            return Err(UsageError::failed(format!("the database `{path}` is damaged: {what}"), hint).into());
+        }
         opened => opened.context("open the database")?,
     };
     let courier = Arc::new(TelegramCourier::new(&config.telegram(), store.clone())?);
     let workdir = Workdir::open(&config.work_dir).context("make the work folder")?;
     let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
     let working = tokio::spawn(worker.run(shutdown.clone()));
-    let heart = store.clone();
+    let (heart, closing) = (store.clone(), store.clone());
     let carry = async {
         let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
         shutdown.cancel();
@@ -126,10 +139,33 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
             .await
             .context("the worker broke")?
             .context("the worker stopped")?;
+        closing.end_cleanly().await.context("mark the end")?;
         listened
     };
     tokio::select! {
         outcome = carry => outcome,
         never = health::beat(heart, &config.database) => match never {},
+        never = back_up(config), if config.backup_every.is_some() => match never {},
+    }
+}
+
+/// Copies the database at each interval, counted from the newest copy: a bot that starts over and over does not push the
+/// old ones out. What fails is logged, and tried again at the next.
+async fn back_up(config: &Config) -> Infallible {
+    let every = config.backup_every.unwrap_or(Duration::MAX);
+    let newest = backups(&config.database)
+        .ok()
+        .and_then(|all| all.last()?.metadata().ok()?.modified().ok());
+    let age = newest.map_or(every, |made| made.elapsed().unwrap_or_default());
+    let mut ticks = tokio::time::interval_at(Instant::now() + every.saturating_sub(age), every);
+    loop {
+        ticks.tick().await;
+        match SqliteStore::back_up(&config.database, config.worker.disk_free_bytes_min).await {
+            Ok(Backup::Made(path)) => tracing::info!(path = %path.display(), "the database was backed up"),
+            Ok(Backup::NoRoom { free, wanted }) => {
+                tracing::warn!(free, wanted, "no backup of the database: too little disk space");
+            }
+            Err(error) => tracing::error!(%error, "no backup of the database"),
+        }
     }
 }

@@ -206,6 +206,24 @@ pub enum StoreError {
     /// The database refused.
     #[error("database: {0}")]
     Database(sqlx::Error),
+    /// The database is damaged.
+    #[error("the database `{path}` is damaged: {what}")]
+    Damaged {
+        /// Where it lies.
+        path: String,
+        /// In SQLite's words.
+        what: String,
+        /// The newest copy of it.
+        backup: Option<String>,
+    },
+    /// The database is of another version of kadr.
+    #[error("the database's schema is {found} (this kadr knows {known})")]
+    Version {
+        /// Of the database.
+        found: i64,
+        /// Of this kadr.
+        known: i64,
+    },
     /// A row does not read.
     #[error("database row does not read: {0}")]
     Corrupt(String),
@@ -248,6 +266,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn set_status_message(&self, job: JobId, message: MessageId) -> impl Future<Output = Result<()>> + Send;
     /// Records the intent to send a result as a new message. True the first time only.
     fn record_send_intent(&self, job: JobId) -> impl Future<Output = Result<bool>> + Send;
+    /// The same for results that go out together: all of them or, where one was recorded before, none.
+    fn record_send_intents(&self, jobs: Vec<JobId>) -> impl Future<Output = Result<bool>> + Send;
     /// Takes the intent back, where the platform surely did nothing.
     fn withdraw_send_intent(&self, job: JobId) -> impl Future<Output = Result<()>> + Send;
     /// A job by number.
@@ -295,6 +315,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// At start: running jobs of other boots go back to the queue; those in conversion become suspects, and a second
     /// crash quarantines the file. Returns the jobs that were quarantined now, for telling their users.
     fn recover(&self) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// Jobs that are over without anybody having said so in their chat: of other boots, and ended by an operator. Whoever
+    /// takes one says it, and then calls [`Store::set_told`].
+    fn take_owed(&self) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// The end of a job, or of its batch, was said.
+    fn set_told(&self, job: JobId) -> impl Future<Output = Result<()>> + Send;
     /// Forgets a remembered result.
     fn forget_result(&self, request: &Request, engine: &str) -> impl Future<Output = Result<()>> + Send;
 

@@ -1,7 +1,7 @@
 //! Results of files that came together: one album where the platform makes albums of them, else one message each.
 //!
 //! A message of words cannot become an album, so all of it is sent, at most once: the intent of an album stands at the job
-//! of its first item. Absent: the status message, which the worker turns into the summary.
+//! of each of its items, for their ends are recorded one by one. Absent: the status message, which the worker turns into the summary.
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::fetch::pass_on;
 use super::keyboard::reply_to;
 use super::parcel::{file_id_of, kind_name, media_fields, parts_of};
 use crate::courier::{CourierError, Item, Meter, Receipt};
+use crate::crash::point;
 use crate::job::{Parcel, ParcelKind, Reason};
 use crate::store::Store;
 
@@ -84,7 +85,9 @@ impl<S: Store> TelegramCourier<S> {
     async fn send_row(&self, row: &[Item<'_>], meter: &Meter) -> Vec<Answer> {
         if row.len() >= ALBUM_MIN {
             match self.send_album_once(row, meter).await {
-                Ok(receipts) => return receipts.into_iter().map(Ok).collect(),
+                Ok(Some(receipts)) => return receipts.into_iter().map(Ok).collect(),
+                // One of them may have been sent before: each for itself, and that one not again.
+                Ok(None) => {}
                 // It wants no album of these, and showed nothing: each for itself.
                 Err(CallFailed::Call(error)) if error.is_surely_undone() && error.wait().is_none() => {
                     tracing::warn!(?error, "no album of these; each is sent alone");
@@ -125,9 +128,14 @@ impl<S: Store> TelegramCourier<S> {
             .map_err(|failed| self.explain(failed, parcel))
     }
 
-    async fn send_album_once(&self, row: &[Item<'_>], meter: &Meter) -> Result<Vec<Receipt>, CallFailed> {
-        let head = row[0].job;
-        self.intend(head).await?;
+    /// `None` where one of them was sent before, or perhaps was.
+    async fn send_album_once(&self, row: &[Item<'_>], meter: &Meter) -> Result<Option<Vec<Receipt>>, CallFailed> {
+        let jobs = row.iter().map(|item| item.job.id).collect();
+        let intended = self.store.record_send_intents(jobs).await;
+        if !intended.map_err(|error| CallFailed::of_store(&error))? {
+            return Ok(None);
+        }
+        point("album-intended");
         let mut attempt = 1;
         let outcome = loop {
             meter.reset();
@@ -145,11 +153,14 @@ impl<S: Store> TelegramCourier<S> {
             attempt += 1;
         };
         if let Err(error) = &outcome {
-            self.withdraw_if_undone(head, error).await;
+            for item in row {
+                self.withdraw_if_undone(item.job, error).await;
+            }
         }
         let messages = outcome?;
+        point("album-sent");
         let of = |(place, item): (usize, &Item<'_>)| receipt(&messages[place], item.parcel);
-        Ok(row.iter().enumerate().map(of).collect())
+        Ok(Some(row.iter().enumerate().map(of).collect()))
     }
 
     async fn send_album(&self, row: &[Item<'_>], meter: &Meter) -> Result<Value, CallError> {

@@ -14,6 +14,7 @@ use tokio_util::io::ReaderStream;
 use super::errors::CallError;
 use super::throttle::Throttle;
 use crate::courier::Meter;
+use crate::crash::point;
 
 const CONNECT_S: u64 = 5;
 /// A transfer that moves nothing for so long is given up.
@@ -136,6 +137,7 @@ impl Api {
             total_bytes += size;
             let meters: Vec<Meter> = part.meter.iter().chain([&moved]).cloned().collect();
             let stream = ReaderStream::with_capacity(file, 128 << 10).inspect(move |chunk| {
+                point("uploading");
                 for meter in &meters {
                     meter.add(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
                 }
@@ -174,6 +176,7 @@ impl Api {
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(lost)?;
             file.write_all(&chunk).await.map_err(CallError::Disk)?;
+            point("fetching");
             bytes += chunk.len() as u64;
             meter.add(chunk.len() as u64);
         }

@@ -9,6 +9,7 @@ use super::cards::Item;
 use super::dialogue::{Handled, HandlerError, Talk};
 use super::{keyboard, text};
 use crate::courier::Notice;
+use crate::crash::point;
 use crate::job::{Batch, ChatId, Job, JobId, MessageId, Origin, Request, Status, Wish};
 use crate::media::ENGINE_VERSION;
 use crate::store::{Enqueued, Store};
@@ -78,6 +79,7 @@ impl<S: Store> Talk<'_, S> {
             let store = &self.desk.store;
             answers.push(store.enqueue(self.update_id, request, limits, ENGINE_VERSION).await?);
         }
+        point("enqueued");
         Ok(Asked(answers))
     }
 
@@ -169,6 +171,7 @@ impl<S: Store> Talk<'_, S> {
             Some(card) if self.edit(card, words, keyboard()).await? => card,
             _ => self.reply(job.request.origin.message, words, keyboard()).await?,
         };
+        point("announced");
         let now = self.desk.store.job(job.id).await?;
         if let Some(now) = &now
             && now.status_message.is_some_and(|other| other != message)
@@ -178,6 +181,7 @@ impl<S: Store> Talk<'_, S> {
             return Ok(());
         }
         self.desk.store.set_status_message(job.id, message).await?;
+        point("announcement-recorded");
         // Cancel overtakes: its word may have come before ours.
         if now.is_some_and(|job| job.status == Status::Canceled) {
             self.edit(message, &text::say(self.lang, "canceled"), None).await?;

@@ -21,9 +21,10 @@ use super::parcel::{action, file_id_of, is_edited_into, kind_name, media_fields,
 use super::turns::Turns;
 use super::{Options, text};
 use crate::courier::{Courier, CourierError, Files, Item, Meter, Notice, Receipt};
+use crate::crash::point;
 use crate::job::{Job, MessageId, Parcel, ParcelKind, Question, Reason, Seen, Source};
 use crate::media::{Preset, Refusal};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const CALL_S: u64 = 10;
 /// How often the store is asked whether the handler's status message is there.
@@ -218,7 +219,10 @@ impl<S: Store> TelegramCourier<S> {
             ("reply_markup", redo(job)),
         ];
         let answer_within = pass_on(parcel.out_bytes);
-        self.api.upload("editMessageMedia", fields, &parts, answer_within).await
+        point("editing");
+        let answer = self.api.upload("editMessageMedia", fields, &parts, answer_within).await;
+        point("edited");
+        answer
     }
 
     /// The same, streamed where the server cannot read what was handed over by name.
@@ -257,14 +261,15 @@ impl<S: Store> TelegramCourier<S> {
 
     /// Records that a message is about to be sent, which is done once only.
     pub(super) async fn intend(&self, job: &Job) -> Result<(), CallFailed> {
+        point("intending");
         match self.store.record_send_intent(job.id).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                point("intended");
+                Ok(())
+            }
             // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
             Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
-            Err(error) => Err(CallFailed::Known(CourierError::Transient {
-                after_s: None,
-                what: error.to_string(),
-            })),
+            Err(error) => Err(CallFailed::of_store(&error)),
         }
     }
 
@@ -289,7 +294,10 @@ impl<S: Store> TelegramCourier<S> {
         loop {
             meter.reset();
             let error = match self.send(job, parcel, files, meter).await {
-                Ok(sent) => return Ok(sent),
+                Ok(sent) => {
+                    point("sent");
+                    return Ok(sent);
+                }
                 Err(error) => error,
             };
             if self.streams_instead(&error, files) {
@@ -449,6 +457,16 @@ impl<S: Store> TelegramCourier<S> {
 pub(super) enum CallFailed {
     Call(CallError),
     Known(CourierError),
+}
+
+impl CallFailed {
+    /// Nothing was sent: it may be tried again.
+    pub(super) fn of_store(error: &StoreError) -> Self {
+        Self::Known(CourierError::Transient {
+            after_s: None,
+            what: error.to_string(),
+        })
+    }
 }
 
 impl From<CallError> for CallFailed {

@@ -75,6 +75,7 @@ use self::intake::Press;
 use self::local::Shared;
 use self::throttle::Throttle;
 use self::turns::Turns;
+use crate::crash::point;
 use crate::job::Lang;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
@@ -267,8 +268,10 @@ async fn listen<S: Store>(
         let Some(last) = updates.iter().map(|update| update.update_id).max() else {
             continue;
         };
+        point("polled");
         match store.record_updates(updates).await {
             Ok(new) => {
+                point("recorded");
                 offset = last + 1;
                 for update in new {
                     lanes.put(update);
@@ -351,9 +354,11 @@ async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
             }
         }
     }
+    point("answered");
     if let Err(error) = desk.store.mark_handled(update_id).await {
         tracing::error!(update_id, %error, "an update was not marked handled");
     }
+    point("marked");
 }
 
 async fn read_and_answer<S: Store>(desk: Desk<S>, update_id: i64, payload: String) -> Handled {

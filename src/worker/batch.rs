@@ -14,6 +14,7 @@ use super::carry::{End, panicked};
 use super::teller::{Now, Stand};
 use super::{Running, Worker};
 use crate::courier::{Courier, CourierError, Files, Item, Meter, Notice};
+use crate::crash::point;
 use crate::job::{Job, JobId, Parcel, Phase, Reason, Status};
 use crate::media::ENGINE_VERSION;
 use crate::store::{Claim, Fence, Outcome, Store};
@@ -77,12 +78,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
         }
         drop(permit);
+        point("batch-ended");
         let _last = stand.telling.lock().await;
-        self.tell_end(&first, &members, &ends).await;
+        self.tell_ends(&first, &members, &ends).await;
+        point("batch-told");
     }
 
     /// The last word: what was sent, and what was not.
-    async fn tell_end(&self, first: &Job, members: &Members, ends: &[End]) {
+    async fn tell_ends(&self, first: &Job, members: &Members, ends: &[End]) {
         if ends.iter().all(|end| matches!(end, End::Silent(_))) {
             return;
         }
@@ -99,7 +102,17 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 failures: Vec::new(),
             }
         };
-        self.tell(first, notice).await;
+        self.tell_end(first, notice).await;
+    }
+
+    /// What was sent of a batch, for a last word that comes late.
+    pub(super) async fn results_of(&self, job: &Job) -> Notice {
+        let members = self.store.batch(job.head()).await.unwrap_or_default();
+        let sent = members.into_iter().filter(|job| job.status == Status::Succeeded);
+        Notice::BatchOver {
+            results: sent.filter_map(|job| job.parcel).collect(),
+            failures: Vec::new(),
+        }
     }
 
     /// Sends what there is to send, and gives the end of each job.

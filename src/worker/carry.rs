@@ -12,6 +12,7 @@ use super::engine::{Watch, convert_blocking, parcel_of, reason_of, wait_for_engi
 use super::teller::{Now, Stand};
 use super::{Running, Worker};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice};
+use crate::crash::point;
 use crate::job::{Job, JobId, Parcel, Phase, Reason};
 use crate::media::{Control, ENGINE_VERSION, MediaError};
 use crate::store::{Claim, Fence, Outcome, Store, StoreError};
@@ -148,6 +149,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
         }
         self.store.advance(fence, Phase::Convert, None).await?;
+        point("convert-recorded");
         let parcel = match self.convert(job, &scratch, stand, permit).await {
             Ok(parcel) => parcel,
             Err(MediaError::Canceled) => return Ok(End::Finished(Outcome::Canceled)),
@@ -158,10 +160,12 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 }));
             }
         };
+        point("converted");
         if job.batch.is_some() {
             return Ok(End::Held(parcel));
         }
         self.store.advance(fence, Phase::Deliver, Some(parcel.clone())).await?;
+        point("deliver-recorded");
         self.deliver(job, &parcel, Some(&scratch), stand).await
     }
 
@@ -193,6 +197,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         {
             Ok(bytes) => {
                 tracing::info!(bytes, "fetched");
+                point("fetched");
                 None
             }
             Err(error) => Some(self.end_of(job, error, Phase::Fetch)),
@@ -247,6 +252,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         match self.courier.deliver(job, parcel, files, &meter).await {
             Ok(receipt) => {
                 tracing::info!(bytes = parcel.out_bytes, "delivered");
+                point("delivered");
                 Ok(End::Finished(Outcome::Succeeded {
                     file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
                 }))
@@ -298,18 +304,22 @@ impl<S: Store, C: Courier> Worker<S, C> {
             return;
         }
         if !matches!(end, End::Released { .. } | End::Held(_)) {
+            point("ended");
             self.workdir.remove(job.id);
             self.peeks.forget(&job.request.source.file_unique_id);
+            point("cleaned");
         }
         drop(permit);
         let notice = match end {
             End::Finished(Outcome::Failed { reason }) => Notice::Failed { reason },
             End::Finished(Outcome::Canceled) => Notice::Canceled,
             End::Released { count: false, .. } => Notice::Paused,
-            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Held(_) | End::Silent(_) => return,
+            End::Held(_) => return point("held"),
+            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Silent(_) => return,
         };
         let _last = stand.telling.lock().await;
-        self.tell(job, notice).await;
+        self.tell_end(job, notice).await;
+        point("told");
     }
 
     /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Options;
+use crate::crash::{point, point_soon};
 use crate::job::{Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
 use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report};
 use crate::workdir::Scratch;
@@ -141,6 +142,7 @@ fn convert_with_thumbnail(
     options: &Options,
     control: &Control,
 ) -> Result<Report, MediaError> {
+    point_soon("converting");
     let report = media::convert(
         &scratch.source,
         &scratch.output,
@@ -149,6 +151,7 @@ fn convert_with_thumbnail(
         &options.limits,
         control,
     )?;
+    point("renamed");
     for fallback in &report.fallbacks {
         options.machine.doubt(fallback.gpu);
     }

@@ -4,7 +4,7 @@
 //! run      recover, sweep, then two lanes; each takes a permit first and claims second
 //!   lane   convert lane: `jobs_max` permits · express lane: remembered results, which need no conversion
 //!   watch  store.changes() -> cancel_requests() -> the job's token and the engine's cancel flag; and the files of jobs
-//!          that ended while they waited
+//!          that ended while they waited; and last words that are still owed
 //! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
 //! batch    the last phase of files that came together: one delivery for all, one summary
 //! engine   the one door from async to blocking, and the engine's report in the job's words
@@ -36,6 +36,7 @@ use self::engine::Lost;
 use self::peek::Peeks;
 use self::teller::Stand;
 use crate::courier::{Courier, Notice};
+use crate::crash::point;
 use crate::job::{Job, JobId, Reason};
 use crate::media::{Limits, Machine};
 use crate::store::{ClaimLimits, Store, StoreError};
@@ -135,7 +136,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         for job in self.store.recover().await? {
             tracing::warn!(job = %job.id, "quarantined: its file crashed the process twice");
-            self.tell(
+            self.tell_end(
                 &job,
                 Notice::Failed {
                     reason: Reason::Quarantined,
@@ -143,6 +144,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             )
             .await;
         }
+        point("recovered");
         let live: Vec<JobId> = self
             .store
             .queue(None)
@@ -153,6 +155,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let Err(error) = self.workdir.sweep(&live) {
             tracing::warn!(%error, "the scratch space could not be swept");
         }
+        point("swept");
         let watching = CancellationToken::new();
         let canceller = tokio::spawn(self.clone().watch(watching.clone()));
         let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
@@ -190,6 +193,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             };
             match self.store.claim(limits).await {
                 Ok(Some(claim)) => {
+                    point("claimed");
                     let span = tracing::info_span!("job", id = %claim.job.id);
                     jobs.spawn(self.clone().carry(claim, permit).instrument(span));
                 }
@@ -220,6 +224,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
     async fn watch(self, stop: CancellationToken) {
         let mut changes = self.store.changes();
         loop {
+            tokio::spawn(self.clone().tell_owed());
             tokio::select! {
                 _ = changes.changed() => {}
                 () = stop.cancelled() => return,

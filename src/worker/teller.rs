@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::engine::Watch;
-use crate::courier::{Courier, Meter, Notice};
-use crate::job::{Job, JobId};
+use crate::courier::{Courier, CourierError, Meter, Notice};
+use crate::job::{Job, JobId, Reason, Status};
 use crate::media::Control;
 use crate::store::Store;
 
@@ -56,13 +56,53 @@ impl Stand {
 }
 
 impl<S: Store, C: Courier> Worker<S, C> {
-    pub(super) async fn tell(&self, job: &Job, notice: Notice) {
+    async fn tell(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {
         let notice = match job.batch {
             None => notice,
             Some(first) => self.notice_of_batch(first, notice).await,
         };
-        if let Err(error) = self.courier.notify(job, notice).await {
+        let told = self.courier.notify(job, notice).await;
+        if let Err(error) = &told {
             tracing::debug!(job = %job.id, %error, "not told");
+        }
+        told
+    }
+
+    /// The last word. Until it was said it is owed, and the next start says it.
+    pub(super) async fn tell_end(&self, job: &Job, notice: Notice) {
+        let paused = notice == Notice::Paused;
+        let told = self.tell(job, notice).await;
+        if !paused
+            && !matches!(told, Err(CourierError::Transient { .. }))
+            && let Err(error) = self.store.set_told(job.id).await
+        {
+            tracing::warn!(job = %job.id, %error, "the last word will be said again");
+        }
+    }
+
+    /// Says what nobody said yet: of jobs that ended just before a crash, and of those that an operator ended.
+    pub(super) async fn tell_owed(self) {
+        let owed = match self.store.take_owed().await {
+            Ok(owed) => owed,
+            Err(error) => {
+                tracing::warn!(%error, "nobody knows whom a last word is owed");
+                return;
+            }
+        };
+        let mut heads = HashSet::new();
+        for job in owed {
+            // A batch has one last word.
+            if !heads.insert(job.head()) {
+                continue;
+            }
+            let notice = match job.status {
+                Status::Canceled => Notice::Canceled,
+                Status::Succeeded => self.results_of(&job).await,
+                _ => Notice::Failed {
+                    reason: job.reason.clone().unwrap_or(Reason::Internal),
+                },
+            };
+            self.tell_end(&job, notice).await;
         }
     }
 
@@ -85,7 +125,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
             for (job, position) in self.moved_up(&mut places).await {
                 let worker = self.clone();
-                telling.spawn(async move { worker.tell(&job, Notice::Queued { position }).await });
+                telling.spawn(async move {
+                    let _ = worker.tell(&job, Notice::Queued { position }).await;
+                });
             }
             while telling.join_next().await.is_some() {}
         }
@@ -95,7 +137,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let _turn = stand.telling.lock().await;
         let running = self.table().contains_key(&job.id);
         if let (true, Some(notice)) = (running, notice_of(&stand.get())) {
-            self.tell(&job, notice).await;
+            let _ = self.tell(&job, notice).await;
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod albums;
 mod awkward;
+mod backup;
 mod bot;
 mod cancel;
 mod cli;
@@ -19,6 +20,7 @@ mod doctor;
 mod fake_driver;
 mod gpu;
 mod health;
+mod jobs;
 mod lean;
 mod local;
 mod looks;
@@ -31,6 +33,7 @@ mod playground_rooms;
 mod presets;
 mod recovery;
 mod segment;
+mod soak;
 mod store;
 mod structure;
 mod support;

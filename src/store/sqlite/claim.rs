@@ -1,10 +1,10 @@
 //! Running jobs: claimed, moved on, ended, put back, recovered. Every write is fenced.
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
 use super::batch::{QUIET_S, claim_rest};
 use super::queue::forget_sources;
-use super::rows::{COLUMNS, job_of, json, load, now, scrub, word};
+use super::rows::{COLUMNS, job_of, json, load, now, scrub, word, write};
 use crate::job::{Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
 use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
 
@@ -13,15 +13,21 @@ const QUARANTINE_S: i64 = 7 * 24 * 3600;
 /// Crashes in conversion that put a file there.
 const CRASHES_MAX: u32 = 2;
 
+/// The others of a job's batch.
+const OTHERS: &str = "SELECT 1 FROM jobs m WHERE m.batch = jobs.batch AND m.id != jobs.id";
+
 /// A terminal status, checked by the state machine, written only under the fence.
 async fn end(connection: &mut SqliteConnection, fence: Fence, event: Event, reason: Option<&Reason>) -> Result<()> {
     let status = Status::Running
         .on(event)
         .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let written = sqlx::query(
-        "UPDATE jobs SET status = ?, reason = ?, parcel = NULL, boot = NULL, ended = ? \
-         WHERE id = ? AND claims = ? AND boot = ? AND status = 'running'",
-    )
+    // A result that became the status message is its own last word; that of a batch says it for all.
+    let written = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "UPDATE jobs SET status = ?1, reason = ?2, boot = NULL, ended = ?3, \
+         owed = CASE WHEN ?1 != 'succeeded' OR EXISTS ({OTHERS}) THEN boot END, \
+         parcel = CASE WHEN ?1 = 'succeeded' AND EXISTS ({OTHERS}) THEN parcel END \
+         WHERE id = ?4 AND claims = ?5 AND boot = ?6 AND status = 'running'"
+    )))
     .bind(word(&status))
     .bind(reason.map(json).transpose()?)
     .bind(now())
@@ -50,7 +56,7 @@ pub(super) fn fenced(rows: u64, fence: Fence) -> Result<()> {
 }
 
 pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits, boot: i64) -> Result<Option<Claim>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
     // hold back from when it waits, or it would never find the house empty. What is being made for somebody already is
     // not made twice: its result will be there. A result of a batch goes out with the others.
@@ -134,7 +140,7 @@ pub(super) async fn finish(
     outcome: Outcome,
     engine: &str,
 ) -> Result<()> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     let job = load(&mut transaction, fence.job).await?;
     match &outcome {
         Outcome::Succeeded { .. } => end(&mut transaction, fence, Event::Delivered, None).await?,
@@ -214,7 +220,7 @@ pub(super) async fn cancel_requests(connection: &mut SqliteConnection, boot: i64
 }
 
 pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     sqlx::query(
         "UPDATE jobs SET crashes = crashes + (phase = 'convert'), status = 'queued', boot = NULL \
          WHERE status = 'running' AND boot != ?",
@@ -245,10 +251,11 @@ pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Res
             .status
             .on(Event::Quarantined)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        sqlx::query("UPDATE jobs SET status = ?, reason = ?, ended = ? WHERE id = ?")
+        sqlx::query("UPDATE jobs SET status = ?, reason = ?, ended = ?, owed = ? WHERE id = ?")
             .bind(word(&job.status))
             .bind(json(&Reason::Quarantined)?)
             .bind(now())
+            .bind(boot)
             .bind(job.id.0)
             .execute(&mut *transaction)
             .await?;
@@ -257,6 +264,32 @@ pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Res
     }
     transaction.commit().await?;
     Ok(quarantined)
+}
+
+/// They are this boot's now: taken once only.
+pub(super) async fn take_owed(connection: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "UPDATE jobs SET owed = ? WHERE owed IS NOT NULL AND owed != ? RETURNING {COLUMNS}"
+    )))
+    .bind(boot)
+    .bind(boot)
+    .fetch_all(connection)
+    .await?;
+    let mut jobs: Vec<Job> = rows.iter().map(job_of).collect::<Result<_>>()?;
+    jobs.sort_by_key(|job| job.id.0);
+    Ok(jobs)
+}
+
+/// What a batch sent is kept until its last word, which says it.
+pub(super) async fn set_told(connection: &mut SqliteConnection, job: JobId) -> Result<()> {
+    sqlx::query(
+        "UPDATE jobs SET owed = NULL, parcel = NULL WHERE owed IS NOT NULL \
+         AND (id = ?1 OR batch = (SELECT batch FROM jobs WHERE id = ?1))",
+    )
+    .bind(job.0)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn forget_result(connection: &mut SqliteConnection, request: &Request, engine: &str) -> Result<()> {

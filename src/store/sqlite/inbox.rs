@@ -1,8 +1,8 @@
 //! Updates as the platform sent them, and what handlers keep of people: dialogues and settings.
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::rows::now;
+use super::rows::{now, write};
 use crate::job::{ChatId, UserId};
 use crate::store::{InboxUpdate, Result};
 
@@ -10,7 +10,7 @@ pub(super) async fn record_updates(
     connection: &mut SqliteConnection,
     updates: Vec<InboxUpdate>,
 ) -> Result<Vec<InboxUpdate>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     let mut new = Vec::new();
     for update in updates {
         let written =

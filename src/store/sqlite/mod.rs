@@ -8,24 +8,28 @@
 //! claim  running jobs: claimed, moved on, ended, put back, recovered
 //! people who may use the bot, who wants to be forgotten, how the work stands
 //! looks  questions that want a look at their file, and what was seen
+//! operator  beside a bot: listed, ended, asked for again
+//! backup copies, and the check after an unclean end
 //! rows   how a job stands in a row
 //! ```
 //!
 //! The connection is behind an async mutex, so every method is a transaction of its own kind and nothing waits inside
-//! SQLite. A lock file keeps a second process out. Times are Unix seconds of the wall clock; a clock that jumps can
+//! SQLite but for an operator's command. A lock file keeps a second bot out. Times are Unix seconds of the wall clock; a clock that jumps can
 //! delay a retry, nothing else.
 
+pub mod backup;
 mod batch;
 mod claim;
 mod inbox;
 mod looks;
+pub mod operator;
 mod people;
 mod queue;
 mod rows;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -40,16 +44,22 @@ use super::{
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use crate::media::Look;
 
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 /// From each version to the next, from 1 on.
-const STEPS: [&str; 2] = [include_str!("to_2.sql"), include_str!("to_3.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("to_2.sql"),
+    include_str!("to_3.sql"),
+    include_str!("to_4.sql"),
+];
 /// Handled updates are remembered twice as long as the platform keeps undelivered ones.
 const INBOX_KEPT_S: i64 = 48 * 3600;
 
 /// How long a lock that is taken is waited for, and how often it is asked for meanwhile.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(20);
+/// How often it is looked whether an operator's command wrote something.
+const OTHERS_POLL: Duration = Duration::from_millis(500);
 
 /// The embedded store. Clones share it.
 #[derive(Clone, Debug)]
@@ -64,7 +74,8 @@ impl SqliteStore {
     /// Opens or creates the database at `path`; its folder is made where it is missing.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] while another process has it, after 2 s.
+    /// [`StoreError::Locked`] while another process has it, after 2 s; [`StoreError::Damaged`] where it ended uncleanly and
+    /// is no longer sound.
     pub async fn open(path: &Path) -> Result<Self> {
         let lock = lock(path).await?;
         let options = SqliteConnectOptions::new()
@@ -73,7 +84,9 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let mut connection = options.connect().await?;
+        let connected = options.connect().await;
+        let mut connection = connected.map_err(|error| backup::explain(error, path))?;
+        backup::check(&mut connection, path).await?;
         migrate(&mut connection).await?;
         let boot = sqlx::query("INSERT INTO boots (began) VALUES (?) RETURNING id")
             .bind(now())
@@ -88,9 +101,12 @@ impl SqliteStore {
         looks::forget(&mut connection).await?;
         // Somebody drained the process before this one.
         people::set_draining(&mut connection, false).await?;
+        let connection = Arc::new(Mutex::new(connection));
+        let changes = Arc::new(watch::Sender::new(0));
+        tokio::spawn(notice_others(Arc::downgrade(&connection), Arc::clone(&changes)));
         Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-            changes: Arc::new(watch::Sender::new(0)),
+            connection,
+            changes,
             boot,
             _lock: Arc::new(lock),
         })
@@ -134,15 +150,36 @@ async fn lock(path: &Path) -> Result<File> {
     }
 }
 
+/// Ticks where another connection wrote, which is an operator's command; ends with the store.
+async fn notice_others(connection: Weak<Mutex<SqliteConnection>>, changes: Arc<watch::Sender<u64>>) {
+    let mut seen = None;
+    loop {
+        let version = match connection.upgrade() {
+            None => return,
+            Some(connection) => sqlx::query("PRAGMA data_version")
+                .fetch_one(&mut *connection.lock().await)
+                .await
+                .map(|row| row.get::<i64, _>(0)),
+        };
+        if let Ok(version) = version
+            && seen.replace(version).is_some_and(|before| before != version)
+        {
+            changes.send_modify(|count| *count += 1);
+        }
+        tokio::time::sleep(OTHERS_POLL).await;
+    }
+}
+
 async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     let version: i64 = sqlx::query("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await?
         .get(0);
     if version > SCHEMA_VERSION {
-        return Err(StoreError::Corrupt(format!(
-            "schema is {version} (this kadr knows {SCHEMA_VERSION})"
-        )));
+        return Err(StoreError::Version {
+            found: version,
+            known: SCHEMA_VERSION,
+        });
     }
     if version == SCHEMA_VERSION {
         return Ok(());
@@ -185,6 +222,10 @@ impl Store for SqliteStore {
 
     async fn record_send_intent(&self, job: JobId) -> Result<bool> {
         queue::record_send_intent(&mut *self.connection().await, job).await
+    }
+
+    async fn record_send_intents(&self, jobs: Vec<JobId>) -> Result<bool> {
+        queue::record_send_intents(&mut *self.connection().await, &jobs).await
     }
 
     async fn withdraw_send_intent(&self, job: JobId) -> Result<()> {
@@ -261,6 +302,14 @@ impl Store for SqliteStore {
 
     async fn recover(&self) -> Result<Vec<Job>> {
         claim::recover(&mut *self.connection().await, self.boot).await
+    }
+
+    async fn take_owed(&self) -> Result<Vec<Job>> {
+        claim::take_owed(&mut *self.connection().await, self.boot).await
+    }
+
+    async fn set_told(&self, job: JobId) -> Result<()> {
+        claim::set_told(&mut *self.connection().await, job).await
     }
 
     async fn forget_result(&self, request: &Request, engine: &str) -> Result<()> {

@@ -1,14 +1,14 @@
 //! People and the whole: who may use the bot, who wants to be forgotten, how the work stands.
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
 use super::queue::cancel;
-use super::rows::{DAY_S, now};
+use super::rows::{DAY_S, now, write};
 use crate::job::{Job, JobId, UserId};
 use crate::store::{CancelAnswer, Result, Standing, Totals};
 
 pub(super) async fn forget(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<Job>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     let alive: Vec<i64> = sqlx::query("SELECT id FROM jobs WHERE user = ? AND status IN ('queued', 'running')")
         .bind(user.0)
         .fetch_all(&mut *transaction)

@@ -1,8 +1,8 @@
 //! Requests on their way in: what is accepted and what is turned away, places, ends of waiting jobs.
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, parse, scrub, word};
+use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, parse, scrub, word, write};
 use super::{batch, looks};
 use crate::job::{BATCH_MAX, ChatId, Event, Job, JobId, MessageId, Parcel, Phase, Request, Status, UserId};
 use crate::media::Look;
@@ -198,7 +198,7 @@ pub(super) async fn enqueue(
     limits: QueueLimits,
     engine: &str,
 ) -> Result<Enqueued> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     let asked_by = asked_by(update_id, &request);
     let before = sqlx::query("SELECT id FROM jobs WHERE update_id = ?")
         .bind(asked_by)
@@ -265,6 +265,17 @@ pub(super) async fn record_send_intent(connection: &mut SqliteConnection, job: J
     Ok(written.rows_affected() == 1)
 }
 
+pub(super) async fn record_send_intents(connection: &mut SqliteConnection, jobs: &[JobId]) -> Result<bool> {
+    let mut transaction = write(connection).await?;
+    for job in jobs {
+        if !record_send_intent(&mut transaction, *job).await? {
+            return Ok(false);
+        }
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
 pub(super) async fn withdraw_send_intent(connection: &mut SqliteConnection, job: JobId) -> Result<()> {
     sqlx::query("UPDATE jobs SET send_intent = 0 WHERE id = ?")
         .bind(job.0)
@@ -327,7 +338,7 @@ pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId
 }
 
 pub(super) async fn cancel(connection: &mut SqliteConnection, job: JobId, by: Option<UserId>) -> Result<CancelAnswer> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = write(connection).await?;
     let Some(mut found) = load(&mut transaction, job).await? else {
         return Ok(CancelAnswer::NotYours);
     };

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use crate::job::{Job, JobId, MessageId, Parcel, Reason};
 use crate::store::{Result, StoreError};
@@ -11,6 +11,16 @@ use crate::store::{Result, StoreError};
 pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason, batch";
 
 pub(super) const DAY_S: i64 = 24 * 3600;
+
+/// A transaction that writes. It takes the write lock at its first word: one that read first could not go on where an
+/// operator's command wrote in between (`SQLITE_BUSY_SNAPSHOT`, which no time limit helps against).
+pub(super) async fn write(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>> {
+    Ok(if connection.is_in_transaction() {
+        connection.begin().await?
+    } else {
+        connection.begin_with("BEGIN IMMEDIATE").await?
+    })
+}
 
 pub(super) fn now() -> i64 {
     SystemTime::now()

@@ -1,5 +1,10 @@
--- Version 3; `to_2.sql` and `to_3.sql` come to it from those before. Times are Unix seconds.
-CREATE TABLE boots (id INTEGER PRIMARY KEY AUTOINCREMENT, began INTEGER NOT NULL) STRICT;
+-- Version 4; `to_2.sql` to `to_4.sql` come to it from those before. Times are Unix seconds.
+-- A boot that ended as planned is clean; after another one the database is checked.
+CREATE TABLE boots (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    began INTEGER NOT NULL,
+    clean INTEGER NOT NULL DEFAULT 0
+) STRICT;
 
 -- Rows stay after handling, without payload: their numbers refuse a second delivery.
 CREATE TABLE inbox (
@@ -35,7 +40,8 @@ CREATE TABLE jobs (
     created        INTEGER NOT NULL,
     ended          INTEGER,
     batch          INTEGER, -- the first job of its batch
-    batch_key      TEXT
+    batch_key      TEXT,
+    owed           INTEGER -- the boot that must say its end in the chat; 0 where an operator ended it; none once it was said
 ) STRICT;
 CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
@@ -46,6 +52,7 @@ CREATE INDEX jobs_of_person ON jobs (user, chat, id);
 CREATE INDEX jobs_kept ON jobs (ended) WHERE unique_id != '';
 CREATE INDEX jobs_of_batch ON jobs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX jobs_of_key ON jobs (batch_key) WHERE batch_key IS NOT NULL;
+CREATE INDEX jobs_owed ON jobs (owed) WHERE owed IS NOT NULL;
 CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
 
 CREATE TABLE results (

@@ -50,6 +50,7 @@ impl Store for Trapped {
         enqueue(update: i64, request: Request, limits: QueueLimits, engine: &str) -> Enqueued;
         set_status_message(job: JobId, message: MessageId) -> ();
         record_send_intent(job: JobId) -> bool;
+        record_send_intents(jobs: Vec<JobId>) -> bool;
         withdraw_send_intent(job: JobId) -> ();
         hold(fence: Fence, parcel: Parcel) -> ();
         batch(first: JobId) -> Vec<Job>;
@@ -63,6 +64,8 @@ impl Store for Trapped {
         release(fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> ();
         cancel_requests() -> Vec<JobId>;
         recover() -> Vec<Job>;
+        take_owed() -> Vec<Job>;
+        set_told(job: JobId) -> ();
         forget_result(request: &Request, engine: &str) -> ();
         dialogue(chat: ChatId, user: UserId) -> Option<String>;
         set_dialogue(chat: ChatId, user: UserId, state: Option<String>) -> ();

@@ -1,0 +1,142 @@
+//! Copies of the database, the check after an unclean end, and the sentence for a database that is damaged.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use kadr::job::JobId;
+use kadr::playground::Fault;
+use kadr::store::sqlite::SqliteStore;
+use kadr::store::sqlite::backup::{Backup, backups};
+use kadr::store::{Store, StoreError};
+
+use crate::store::{add, open};
+use crate::support::bot::playground_in;
+
+/// SQLite's default, bytes.
+const PAGE: u64 = 4096;
+
+/// A database of 200 jobs in one file, for what lies in a write-ahead log would hide what is done to it.
+async fn one_file(folder: &Path, clean: bool) -> PathBuf {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = open(elsewhere.path()).await;
+    for update in 1..=200 {
+        add(&store, update, &format!("file-{update}"), update).await;
+    }
+    if clean {
+        store.end_cleanly().await.unwrap();
+    }
+    let database = elsewhere.path().join("kadr.db");
+    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+        panic!("there is room");
+    };
+    let database = folder.join("kadr.db");
+    std::fs::copy(made, &database).unwrap();
+    database
+}
+
+/// Overwrites the end of a database, from a page on, as a stray write would.
+fn damage(database: &Path, from_page: u64) {
+    let length = std::fs::metadata(database).unwrap().len();
+    let mut file = std::fs::File::options().write(true).open(database).unwrap();
+    file.seek(SeekFrom::Start(from_page * PAGE)).unwrap();
+    let rest = usize::try_from(length - from_page * PAGE).unwrap();
+    file.write_all(&vec![0x5a; rest]).unwrap();
+}
+
+fn pages(database: &Path) -> u64 {
+    std::fs::metadata(database).unwrap().len() / PAGE
+}
+
+#[tokio::test]
+async fn a_backup_is_a_whole_database_and_the_oldest_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("kadr.db");
+    let store = open(folder.path()).await;
+    add(&store, 1, "a", 1).await;
+    for day in 1..=30 {
+        std::fs::write(
+            folder.path().join(format!("kadr.db-backup-2020-01-{day:02}T00-00-00Z")),
+            "",
+        )
+        .unwrap();
+    }
+    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+        panic!("there is room");
+    };
+    let kept = backups(&database).unwrap();
+    assert_eq!((kept.len(), kept.last()), (24, Some(&made)));
+    assert!(kept[0].ends_with("kadr.db-backup-2020-01-08T00-00-00Z"), "{kept:?}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::copy(&made, elsewhere.path().join("kadr.db")).unwrap();
+    let copy = open(elsewhere.path()).await;
+    assert!(copy.job(JobId(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn without_room_there_is_no_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(folder.path()).await;
+    let database = folder.path().join("kadr.db");
+    let made = SqliteStore::back_up(&database, u64::MAX / 2).await.unwrap();
+    assert!(
+        matches!(made, Backup::NoRoom { wanted, .. } if wanted > u64::MAX / 2),
+        "{made:?}"
+    );
+    assert_eq!(backups(&database).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn only_after_an_unclean_end_the_database_is_checked() {
+    for clean in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let database = one_file(folder.path(), clean).await;
+        // The last page holds rows that no statement of a start reads.
+        damage(&database, pages(&database) - 1);
+        let opened = SqliteStore::open(&database).await;
+        let found = matches!(opened, Err(StoreError::Damaged { .. }));
+        assert_eq!(found, !clean, "{:?}", opened.err());
+    }
+}
+
+fn serve(folder: &Path, url: &str, token: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kadr"))
+        .arg("serve")
+        .current_dir(folder)
+        .env("TELEGRAM_BOT_TOKEN", token)
+        .env("TELEGRAM_API_URL", url)
+        .env("KADR_DATABASE", "sqlite:kadr.db")
+        .output()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_told_with_its_newest_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    let database = one_file(folder.path(), false).await;
+    SqliteStore::back_up(&database, 0).await.unwrap();
+    damage(&database, 2);
+    let output = serve(folder.path(), &playground.api_url(), playground.token());
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("error: the database `kadr.db` is damaged: "), "{words}");
+    assert!(
+        words.contains("hint: move `kadr.db` and its `-wal` and `-shm` away and copy `./kadr.db-backup-"),
+        "{words}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_bot_with_the_same_token_is_told_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    playground.plan("getupdates", 1, Fault::Conflict);
+    let output = serve(folder.path(), &playground.api_url(), playground.token());
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("error: another process polls with this token"),
+        "{words}"
+    );
+}
