@@ -1,7 +1,8 @@
 //! Results of files that came together: one album where the platform makes albums of them, else one message each.
 //!
 //! A message of words cannot become an album, so all of it is sent, at most once: the intent of an album stands at the job
-//! of each of its items, for their ends are recorded one by one. Absent: the status message, which the worker turns into the summary.
+//! of each of its items, for their ends are recorded one by one. Absent: the status message, which the worker turns into the
+//! summary.
 
 use serde_json::{Value, json};
 

