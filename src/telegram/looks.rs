@@ -3,21 +3,26 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::cards::{Card, Dialogue, Item};
 use super::delivery::TelegramCourier;
 use super::dialogue::Talk;
-use super::errors::classify;
+use super::errors::{CallError, classify};
 use super::text::{self, decimal, say, tell};
 use super::{info, keyboard};
 use crate::courier::CourierError;
-use crate::job::{Lang, Origin, Outlook, Question, Seen, Source};
+use crate::job::{Lang, Origin, Outlook, Question, Reason, Seen, Source};
 use crate::media::forecast::Forecast;
 use crate::media::report::Action;
 use crate::media::{ENGINE_VERSION, Refusal};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How often it is asked whether a chat takes a message.
 const FREE_POLL: Duration = Duration::from_millis(50);
+/// Tries of the edit, and how long one may take: a press waits for it.
+const TRIES_MAX: u32 = 3;
+const EDIT_S: u64 = 5;
 
 impl<S: Store> Talk<'_, S> {
     /// What is remembered of the only file of a card.
@@ -59,19 +64,38 @@ impl<S: Store> Talk<'_, S> {
 }
 
 impl<S: Store> TelegramCourier<S> {
-    /// A look was taken: the card says so, if it is still there. Nobody presses meanwhile.
+    /// A look was taken: the card says so, if it is still there. Nobody presses while it is changed; what the platform
+    /// makes us wait for, no press has to wait for.
     pub(super) async fn edit_card(
         &self,
         question: &Question,
         seen: Result<Seen, Refusal>,
     ) -> Result<bool, CourierError> {
-        let Origin { chat, user, lang, .. } = question.origin;
-        // What the platform makes us wait for, no press has to wait for.
-        while !self.api.is_free(chat.0) {
-            tokio::time::sleep(FREE_POLL).await;
+        let mut tries = 1;
+        loop {
+            while !self.api.is_free(question.origin.chat.0) {
+                tokio::time::sleep(FREE_POLL).await;
+            }
+            let error = match self.edit_card_once(question, &seen).await? {
+                Ok(was_open) => return Ok(was_open),
+                Err(error) => error,
+            };
+            match error.wait() {
+                Some(wait) if tries < TRIES_MAX => tokio::time::sleep(wait).await,
+                _ => return Err(classify(error)),
+            }
+            tries += 1;
         }
+    }
+
+    async fn edit_card_once(
+        &self,
+        question: &Question,
+        seen: &Result<Seen, Refusal>,
+    ) -> Result<Result<bool, CallError>, CourierError> {
+        let Origin { chat, user, lang, .. } = question.origin;
         let _turn = self.turns.take(chat).await;
-        let failed = |error: crate::store::StoreError| CourierError::Transient {
+        let failed = |error: StoreError| CourierError::Transient {
             after_s: None,
             what: error.to_string(),
         };
@@ -83,33 +107,29 @@ impl<S: Store> TelegramCourier<S> {
         let mut cards = dialogue.cards();
         let is_it = |card: &Card| card.card == question.card && card.items.len() == 1 && !card.refused;
         let Some(place) = cards.iter().position(is_it) else {
-            return Ok(false);
+            return Ok(Ok(false));
         };
-        let (words, keys) = match &seen {
+        let (words, keys) = match seen {
             Ok(seen) => {
                 let more = cards[place].more;
-                (
-                    words(lang, &question.source, seen, more),
-                    Some(keyboard::choices(lang, more)),
-                )
+                let words = words(lang, &question.source, seen, more);
+                (words, Some(keyboard::choices(lang, more)))
             }
-            Err(why) => (
-                text::reason(lang, &crate::job::Reason::Refused { why: why.clone() }),
-                None,
-            ),
+            Err(why) => (text::reason(lang, &Reason::Refused { why: why.clone() }), None),
         };
+        let mut body = keyboard::message_body(chat.0, &words, keys);
+        body["message_id"] = json!(question.card.0);
+        match self.api.call("editMessageText", &body, EDIT_S).await {
+            Err(error) if !error.is_not_modified() && !error.is_message_gone() => return Ok(Err(error)),
+            _ => {}
+        }
         if seen.is_err() {
+            // It has no buttons any more.
             cards.remove(place);
-            let dialogue = Dialogue::with(waiting, cards);
-            let state = dialogue.as_text();
+            let state = Dialogue::with(waiting, cards).as_text();
             self.store.set_dialogue(chat, user, state).await.map_err(failed)?;
         }
-        let mut body = keyboard::message_body(chat.0, &words, keys);
-        body["message_id"] = serde_json::json!(question.card.0);
-        match self.api.call_patiently("editMessageText", &body).await {
-            Err(error) if !error.is_not_modified() && !error.is_message_gone() => Err(classify(error)),
-            _ => Ok(true),
-        }
+        Ok(Ok(true))
     }
 }
 
