@@ -23,6 +23,10 @@ use crate::worker;
 
 /// What is fetched for a question, bytes: as much as the cloud Bot API hands out.
 const LOOK_BYTES_MAX: u64 = 20 << 20;
+/// How often files without a job and rows past their day are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const KEEP_DAYS: u32 = 30;
+const KEEP_DAYS_MAX: u32 = 3650;
 
 /// The cloud Bot API.
 pub const API_URL: &str = "https://api.telegram.org";
@@ -109,6 +113,9 @@ pub struct Settings {
     /// Copy the database beside itself every so many hours, 24 copies are kept; 0 makes none
     #[arg(long, env = "KADR_BACKUP_HOURS", value_name = "HOURS")]
     pub backup_hours: Option<u64>,
+    /// Rows of jobs that are over are kept for so many days
+    #[arg(long, env = "KADR_KEEP_DAYS", value_name = "DAYS")]
+    pub keep_days: Option<u32>,
     /// Running jobs get so long to end at shutdown, seconds
     #[arg(long, env = "KADR_GRACE", value_name = "SECONDS")]
     pub grace_s: Option<u64>,
@@ -272,6 +279,8 @@ impl Config {
                     .disk_free_min_bytes
                     .or(file.disk_free_min_bytes)
                     .unwrap_or(2 << 30),
+                sweep_every: SWEEP_EVERY,
+                keep_days: keep_days(given.keep_days.or(file.keep_days))?,
             },
             queue: QueueLimits {
                 per_user_max: given.queue_per_user.or(file.queue_per_user).unwrap_or(5),
@@ -396,6 +405,7 @@ impl fmt::Display for Config {
         writeln!(f, "duration_max_s = {}", worker.limits.duration_max.as_secs())?;
         writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
         writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
+        writeln!(f, "keep_days = {}", worker.keep_days)?;
         writeln!(f, "grace_s = {}", worker.grace.as_secs())?;
         write!(f, "confine = \"{}\"", worker.limits.confine)
     }
@@ -545,6 +555,17 @@ fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {
         .strip_prefix("sqlite:")
         .map(PathBuf::from)
         .ok_or_else(|| wrong(format!("database `{database}` is not known"), "use `sqlite:PATH`"))
+}
+
+fn keep_days(asked: Option<u32>) -> Result<u32, ConfigError> {
+    let days = asked.unwrap_or(KEEP_DAYS);
+    if (1..=KEEP_DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    Err(wrong(
+        format!("rows are kept for {days} days (allowed 1 to {KEEP_DAYS_MAX})"),
+        "`/forget_me` forgets a person at once",
+    ))
 }
 
 fn token(given: &Settings, file: &Settings) -> Result<String, ConfigError> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::job::JobId;
 use crate::media::Preset;
@@ -84,6 +85,28 @@ impl Workdir {
             .iter()
             .filter_map(|entry| entry.file_name().to_str()?.strip_prefix('j')?.parse().ok().map(JobId))
             .collect())
+    }
+
+    /// Removes the folders of looks that nobody came for in so long. Returns how many.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn forget_looks(&self, older_than: Duration) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let is_look = entry.file_name().to_str().is_some_and(|name| name.starts_with("look-"));
+            // A clock that was set back makes it young: then it goes at the next start.
+            let is_old = |entry: &fs::DirEntry| -> io::Result<bool> {
+                let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+                Ok(age > older_than)
+            };
+            if is_look && is_old(&entry).unwrap_or(false) {
+                fs::remove_dir_all(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes the folders of jobs that are not among the live ones. Returns how many.

@@ -14,9 +14,9 @@ use super::doctor::examine::known_bad;
 use super::{Exit, UsageError, health, logs, print_line, walls};
 use crate::config::{Config, ConfigError, Settings};
 use crate::media::device::installed::Ffmpeg;
-use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::backup::{Backup, backups};
+use crate::store::{Store, StoreError};
 use crate::telegram::{self, delivery::TelegramCourier};
 use crate::workdir::Workdir;
 use crate::worker::Worker;
@@ -131,7 +131,7 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     let workdir = Workdir::open(&config.work_dir).context("make the work folder")?;
     let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
     let working = tokio::spawn(worker.run(shutdown.clone()));
-    let (heart, closing) = (store.clone(), store.clone());
+    let (heart, last) = (store.clone(), store.clone());
     let carry = async {
         let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
         shutdown.cancel();
@@ -139,7 +139,11 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
             .await
             .context("the worker broke")?
             .context("the worker stopped")?;
-        closing.end_cleanly().await.context("mark the end")?;
+        // What the last handlers left goes too.
+        if let Err(error) = last.purge(config.worker.keep_days).await {
+            tracing::warn!(%error, "old rows stay until the next start");
+        }
+        last.end_cleanly().await.context("mark the end")?;
         listened
     };
     tokio::select! {

@@ -345,6 +345,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn standing(&self, user: UserId) -> impl Future<Output = Result<Option<Standing>>> + Send;
     /// Decides it; `None` takes the decision back.
     fn set_standing(&self, user: UserId, standing: Option<Standing>) -> impl Future<Output = Result<()>> + Send;
+    /// Forgets what is past its day: rows of jobs that ended more than `keep_days` ago, handled updates, sources, looks. What
+    /// was deleted so far cannot be read from the disk any more. Returns how many jobs were forgotten.
+    fn purge(&self, keep_days: u32) -> impl Future<Output = Result<u64>> + Send;
     /// How the work stands.
     fn totals(&self) -> impl Future<Output = Result<Totals>> + Send;
     /// Whether further jobs are started: not from `true` on, until `false` or the next start of the process.

@@ -9,6 +9,7 @@
 //! batch    the last phase of files that came together: one delivery for all, one summary
 //! engine   the one door from async to blocking, and the engine's report in the job's words
 //! peek     files of questions that are still open, one at a time: what they are, for the card
+//! sweep    every ten minutes: files whose job is over or gone, and rows that are past their day
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
 //!
@@ -21,6 +22,7 @@ mod batch;
 mod carry;
 mod engine;
 mod peek;
+mod sweep;
 mod teller;
 
 use std::collections::HashMap;
@@ -65,6 +67,10 @@ pub struct Options {
     pub grace: Duration,
     /// Below this much free space no source is fetched.
     pub disk_free_bytes_min: u64,
+    /// How often files without a job and rows past their day are looked for.
+    pub sweep_every: Duration,
+    /// Rows of jobs that are over are kept for so many days.
+    pub keep_days: u32,
 }
 
 /// What the teller and the canceller know of a running job.
@@ -160,6 +166,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let canceller = tokio::spawn(self.clone().watch(watching.clone()));
         let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
         let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
+        let sweeper = tokio::spawn(self.clone().sweep(watching.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
             .lane(false, self.options.jobs_max.max(1), shutdown.clone())
@@ -168,7 +175,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::error!(%error, "the express lane broke");
         }
         watching.cancel();
-        for task in [canceller, teller, looks] {
+        for task in [canceller, teller, looks, sweeper] {
             let _ = task.await;
         }
         Ok(())
@@ -240,22 +247,6 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 }
             }
             self.remove_ended().await;
-        }
-    }
-
-    /// A job that was put back kept its files; cancelled while it waited, it has no task that would remove them.
-    async fn remove_ended(&self) {
-        let Ok(mut held) = self.workdir.jobs() else { return };
-        {
-            let running = self.table();
-            held.retain(|id| !running.values().any(|one| one.job.id == *id || one.rest.contains(id)));
-        }
-        for id in held {
-            if let Ok(Some(job)) = self.store.job(id).await
-                && job.status.is_terminal()
-            {
-                self.workdir.remove(id);
-            }
         }
     }
 }

@@ -753,3 +753,50 @@ async fn dialogues_and_settings_are_replaced_and_ended() {
     store.set_settings(user, "s".to_owned()).await.unwrap();
     assert_eq!(store.settings(user).await.unwrap().as_deref(), Some("s"));
 }
+
+/// Whether these bytes stand anywhere in a database: the file, its log, free pages.
+fn stands_on_disk(folder: &Path, wanted: &str) -> bool {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.into_iter().any(|file| {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        bytes.windows(wanted.len()).any(|window| window == wanted.as_bytes())
+    })
+}
+
+#[tokio::test]
+async fn what_is_past_its_day_goes_and_leaves_no_trace_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let update = InboxUpdate {
+        update_id: 500,
+        payload: format!("{{\"caption\":\"Canary{}\"}}", "y".repeat(9000)),
+    };
+    store.record_updates(vec![update]).await.unwrap();
+    store.mark_handled(500).await.unwrap();
+    let old = add(&store, 1, "old", 1).await;
+    succeed(&store, &take(&store).await).await;
+    let young = add(&store, 1, "young", 2).await;
+    succeed(&store, &take(&store).await).await;
+    let waiting = add(&store, 1, "waiting", 3).await;
+    let path = folder.path().join("kadr.db");
+    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    for (id, days) in [(old.id, 31), (young.id, 29), (waiting.id, 31)] {
+        sqlx::query("UPDATE jobs SET ended = ended - ?1, created = created - ?1 WHERE id = ?2")
+            .bind(days * 86_400 + 60)
+            .bind(id.0)
+            .execute(&mut raw)
+            .await
+            .unwrap();
+    }
+    raw.close().await.unwrap();
+    assert!(
+        stands_on_disk(folder.path(), "Canary"),
+        "the log holds pages as they were"
+    );
+    assert_eq!(store.purge(30).await.unwrap(), 1);
+    assert!(store.job(old.id).await.unwrap().is_none());
+    assert!(store.job(young.id).await.unwrap().is_some());
+    assert!(store.job(waiting.id).await.unwrap().is_some(), "it is not over");
+    assert!(!stands_on_disk(folder.path(), "Canary"));
+    assert!(!stands_on_disk(folder.path(), &"y".repeat(16)), "nor in a free page");
+}

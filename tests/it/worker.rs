@@ -43,6 +43,8 @@ fn options() -> Options {
         attempts_max: 3,
         grace: Duration::ZERO,
         disk_free_bytes_min: 0,
+        sweep_every: Duration::from_secs(600),
+        keep_days: 30,
     }
 }
 
@@ -467,4 +469,32 @@ async fn poison_file_is_told_to_its_user_at_the_start() {
         .await
         .unwrap();
     assert_eq!(again, Enqueued::Quarantined);
+}
+
+#[tokio::test]
+async fn files_whose_job_is_gone_are_swept_while_the_bot_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let often = Options {
+        sweep_every: Duration::from_millis(50),
+        ..options()
+    };
+    let house = House::over(folder, store, often);
+    let job = add(&house.store, 1, "clip", 1).await;
+    house.until_status(job.id, Status::Succeeded).await;
+    house.until_clean().await;
+    let work = house.folder.path().join("work");
+    // Of a row that never was; of an old look and of a young one.
+    for name in ["j999", "look-7", "look-8"] {
+        std::fs::create_dir(work.join(name)).unwrap();
+    }
+    let old = std::time::SystemTime::now() - Duration::from_secs(1300);
+    std::fs::File::open(work.join("look-7"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    house
+        .until("swept", async || scratch_folders(&house.folder) == ["look-8"])
+        .await;
+    house.stop().await;
 }

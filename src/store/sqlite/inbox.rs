@@ -6,6 +6,9 @@ use super::rows::{now, write};
 use crate::job::{ChatId, UserId};
 use crate::store::{InboxUpdate, Result};
 
+/// Handled updates are remembered twice as long as the platform keeps undelivered ones.
+const KEPT_S: i64 = 48 * 3600;
+
 pub(super) async fn record_updates(
     connection: &mut SqliteConnection,
     updates: Vec<InboxUpdate>,
@@ -44,6 +47,14 @@ pub(super) async fn unhandled_updates(connection: &mut SqliteConnection) -> Resu
 pub(super) async fn mark_handled(connection: &mut SqliteConnection, update_id: i64) -> Result<()> {
     sqlx::query("UPDATE inbox SET payload = NULL WHERE update_id = ?")
         .bind(update_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn forget_handled(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("DELETE FROM inbox WHERE payload IS NULL AND received < ?")
+        .bind(now() - KEPT_S)
         .execute(connection)
         .await?;
     Ok(())

@@ -38,10 +38,7 @@ pub(super) async fn remember(
     seen: &Seen,
     engine: &str,
 ) -> Result<()> {
-    sqlx::query("DELETE FROM looks WHERE at < ?")
-        .bind(now() - DAY_S)
-        .execute(&mut *connection)
-        .await?;
+    forget_old(connection).await?;
     sqlx::query("INSERT OR REPLACE INTO looks (unique_id, engine, seen, at) VALUES (?, ?, ?, ?)")
         .bind(file_unique_id)
         .bind(engine)
@@ -80,6 +77,10 @@ pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str
 /// At start: nobody waits for a look any more.
 pub(super) async fn forget(connection: &mut SqliteConnection) -> Result<()> {
     sqlx::query("DELETE FROM questions").execute(&mut *connection).await?;
+    forget_old(connection).await
+}
+
+pub(super) async fn forget_old(connection: &mut SqliteConnection) -> Result<()> {
     sqlx::query("DELETE FROM looks WHERE at < ?")
         .bind(now() - DAY_S)
         .execute(connection)

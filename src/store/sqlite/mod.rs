@@ -10,6 +10,7 @@
 //! looks  questions that want a look at their file, and what was seen
 //! operator  beside a bot: listed, ended, asked for again
 //! backup copies, and the check after an unclean end
+//! purge  what is past its day
 //! rows   how a job stands in a row
 //! ```
 //!
@@ -24,6 +25,7 @@ mod inbox;
 mod looks;
 pub mod operator;
 mod people;
+mod purge;
 mod queue;
 mod rows;
 
@@ -52,8 +54,6 @@ const STEPS: [&str; 3] = [
     include_str!("to_3.sql"),
     include_str!("to_4.sql"),
 ];
-/// Handled updates are remembered twice as long as the platform keeps undelivered ones.
-const INBOX_KEPT_S: i64 = 48 * 3600;
 
 /// How long a lock that is taken is waited for, and how often it is asked for meanwhile.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -83,7 +83,9 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // What is deleted is overwritten: names in an update's payload would stand in free pages for long.
+            .pragma("secure_delete", "ON");
         let connected = options.connect().await;
         let mut connection = connected.map_err(|error| backup::explain(error, path))?;
         backup::check(&mut connection, path).await?;
@@ -93,10 +95,7 @@ impl SqliteStore {
             .fetch_one(&mut connection)
             .await?
             .get(0);
-        sqlx::query("DELETE FROM inbox WHERE payload IS NULL AND received < ?")
-            .bind(now() - INBOX_KEPT_S)
-            .execute(&mut connection)
-            .await?;
+        inbox::forget_handled(&mut connection).await?;
         queue::forget_sources(&mut connection).await?;
         looks::forget(&mut connection).await?;
         // Somebody drained the process before this one.
@@ -342,6 +341,10 @@ impl Store for SqliteStore {
 
     async fn set_standing(&self, user: UserId, standing: Option<Standing>) -> Result<()> {
         people::set_standing(&mut *self.connection().await, user, standing).await
+    }
+
+    async fn purge(&self, keep_days: u32) -> Result<u64> {
+        purge::purge(&mut *self.connection().await, keep_days).await
     }
 
     async fn totals(&self) -> Result<Totals> {

@@ -73,6 +73,7 @@ impl Store for Trapped {
         forget(user: UserId) -> Vec<Job>;
         standing(user: UserId) -> Option<Standing>;
         set_standing(user: UserId, standing: Option<Standing>) -> ();
+        purge(keep_days: u32) -> u64;
         totals() -> Totals;
         set_draining(draining: bool) -> ();
         lift_quarantine() -> u64;
