@@ -1,6 +1,7 @@
 //! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
 
 mod rooms;
+mod token;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::token::token;
 use crate::media::{Choice, Confine, Limits, Machine};
 use crate::store::QueueLimits;
 use crate::telegram::{
@@ -566,40 +568,4 @@ fn keep_days(asked: Option<u32>) -> Result<u32, ConfigError> {
         format!("rows are kept for {days} days (allowed 1 to {KEEP_DAYS_MAX})"),
         "`/forget_me` forgets a person at once",
     ))
-}
-
-fn token(given: &Settings, file: &Settings) -> Result<String, ConfigError> {
-    let from_file = |path: &PathBuf| {
-        std::fs::read_to_string(path)
-            .map(|text| text.trim().to_owned())
-            .map_err(|error| {
-                wrong(
-                    format!("token file `{}` does not read: {error}", path.display()),
-                    "check the path",
-                )
-            })
-    };
-    let token = match (&given.token, &given.token_file, &file.token, &file.token_file) {
-        (Some(token), ..) => token.clone(),
-        (None, Some(path), ..) => from_file(path)?,
-        (None, None, Some(token), _) => token.clone(),
-        (None, None, None, Some(path)) => from_file(path)?,
-        (None, None, None, None) => {
-            return Err(wrong(
-                "no bot token is set",
-                "set TELEGRAM_BOT_TOKEN; @BotFather gives one, `kadr demo` needs none",
-            ));
-        }
-    };
-    let well_formed = token.split_once(':').is_some_and(|(id, secret)| {
-        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()) && secret.len() >= 20
-    });
-    if well_formed {
-        Ok(token)
-    } else {
-        Err(wrong(
-            "the bot token is malformed (123456:ABC… expected)",
-            "copy it from @BotFather again",
-        ))
-    }
 }

@@ -1,4 +1,5 @@
-//! Logs of the service: everything in `bot.log`, errors in `error.log`, both on stderr too.
+//! Logs of the service: everything in `bot.log`, errors in `error.log`, both on stderr too. Panics are among them; tokens
+//! are not.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,6 +8,8 @@ use anyhow::{Context, Result};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt};
+
+use super::secrets::{Hiding, watch_panics};
 
 /// Writers that must live as long as there is something to log.
 #[derive(Debug)]
@@ -23,21 +26,27 @@ pub(super) fn start(folder: &Path) -> Result<Guards> {
     let filter = || EnvFilter::try_from_env("KADR_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     tracing_subscriber::registry()
         // The plain ones first: a span's fields are formatted once, by the first layer, and colours are none of a file's.
-        .with(fmt::layer().with_ansi(false).with_writer(all).with_filter(filter()))
         .with(
             fmt::layer()
                 .with_ansi(false)
-                .with_writer(errors)
+                .with_writer(Hiding(all))
+                .with_filter(filter()),
+        )
+        .with(
+            fmt::layer()
+                .with_ansi(false)
+                .with_writer(Hiding(errors))
                 .with_filter(LevelFilter::ERROR),
         )
         .with(
             fmt::layer()
-                .with_writer(std::io::stderr)
+                .with_writer(Hiding(std::io::stderr))
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
                 .with_filter(filter()),
         )
         .try_init()
         .context("start the log")?;
+    watch_panics();
     Ok(Guards(vec![all_guard, errors_guard]))
 }

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod log_out;
 mod logs;
 pub mod probe;
+mod secrets;
 pub mod serve;
 mod walls;
 
@@ -147,10 +148,13 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
-/// One line, then a hint where there is one.
+/// One line without tokens, then a hint where there is one.
 #[expect(clippy::print_stderr, reason = "errors of a command go to stderr")]
 fn print_error(message: &str, hint: &str) {
-    eprintln!("error: {message}");
+    eprintln!(
+        "error: {}",
+        String::from_utf8_lossy(&secrets::hidden(message.as_bytes()))
+    );
     if !hint.is_empty() {
         eprintln!("hint: {hint}");
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::examine::known_bad;
-use super::{Exit, UsageError, health, logs, print_line, walls};
+use super::{Exit, UsageError, health, logs, print_line, secrets, walls};
 use crate::config::{Config, ConfigError, Settings};
 use crate::media::device::installed::Ffmpeg;
 use crate::store::sqlite::SqliteStore;
@@ -52,6 +52,7 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     let config = read(args.settings)?;
     let _guards = logs::start(&config.log_dir)?;
     walls::tell(raised.as_ref());
+    secrets::dump_no_core();
     let shutdown = CancellationToken::new();
     run_until_signals(&shutdown, async {
         serve(&config, shutdown.clone()).await?;
@@ -100,6 +101,7 @@ pub(super) fn run_until_signals(
 
 /// Runs listener and worker until `shutdown`, or until one of them cannot go on.
 pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Result<()> {
+    secrets::hide(&config.token);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         running_on = crate::media::versions(),

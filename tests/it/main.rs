@@ -31,6 +31,7 @@ mod playground;
 mod playground_kinds;
 mod playground_rooms;
 mod presets;
+mod privacy;
 mod recovery;
 mod segment;
 mod soak;
