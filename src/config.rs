@@ -240,16 +240,14 @@ impl Config {
                 "the default is 300",
             ));
         }
-        let limits = Limits::default();
         let api_url = given.api_url.clone().or(file.api_url.clone());
         let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
         let work_dir = given.work_dir.clone().or(file.work_dir.clone());
         let work_dir = work_dir.unwrap_or_else(|| PathBuf::from(WORK_DIR));
         let access = access(&given, &file)?;
+        let limits = limits(&given, &file);
         let shared = shared(&given, &file, &api_url, &work_dir)?;
         let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
-        let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
-        let pixels_max = given.pixels_max.or(file.pixels_max);
         Ok(Self {
             token,
             api_url,
@@ -267,12 +265,7 @@ impl Config {
             worker: worker::Options {
                 jobs_max,
                 time_limit: Duration::from_secs(time_limit_s),
-                limits: Limits {
-                    duration_max: duration_max.unwrap_or(limits.duration_max),
-                    pixels_max: pixels_max.unwrap_or(limits.pixels_max),
-                    confine: given.confine.or(file.confine).unwrap_or_default(),
-                    ..limits
-                },
+                limits,
                 machine: Arc::new(machine),
                 running_per_user_max: 1,
                 attempts_max: 5,
@@ -426,6 +419,18 @@ fn machine(device: Option<&str>) -> Result<Machine, ConfigError> {
             format!("device {choice} cannot be used: {}", fault.sentence()),
             fault.hint(),
         )),
+    }
+}
+
+/// What a file may ask of the engine.
+fn limits(given: &Settings, file: &Settings) -> Limits {
+    let defaults = Limits::default();
+    let duration_max = given.duration_max_s.or(file.duration_max_s).map(Duration::from_secs);
+    Limits {
+        duration_max: duration_max.unwrap_or(defaults.duration_max),
+        pixels_max: given.pixels_max.or(file.pixels_max).unwrap_or(defaults.pixels_max),
+        confine: given.confine.or(file.confine).unwrap_or_default(),
+        ..defaults
     }
 }
 

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::{ConfigError, Settings, wrong};
 
+/// Mounted for one container alone, and by some engines with mode 0444.
+const SECRETS: &str = "/run/secrets";
+
 /// A file that holds the token and nothing else.
 fn read_token(path: &Path) -> Result<String, ConfigError> {
     let unread = |error: std::io::Error| {
@@ -14,7 +17,7 @@ fn read_token(path: &Path) -> Result<String, ConfigError> {
         )
     };
     let mode = std::fs::metadata(path).map_err(unread)?.permissions().mode() & 0o7777;
-    if mode & 0o007 != 0 {
+    if mode & 0o007 != 0 && !path.starts_with(SECRETS) {
         return Err(wrong(
             format!(
                 "token file `{}` is open to everybody: mode {mode:04o} (allowed 0640 or less)",
