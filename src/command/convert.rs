@@ -1,7 +1,8 @@
 //! `kadr convert`: files in, playable files out, one after another or some at once.
 //!
 //! Each engine runs on a thread of its own; the thread that started it polls its gauge for the bar. With `--json` stdout
-//! is NDJSON: `progress` lines while it runs, then one `report` or `error` line a file.
+//! is NDJSON: `progress` lines while it runs, then one `report` or `error` line a file; with `--parts` a `part` line each
+//! after the report.
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -18,7 +19,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{Exit, UsageError, check_inputs, print_failure, print_json, print_line};
-use crate::media::recipe::UnknownWord;
+use crate::media::parts::{self, Part};
+use crate::media::preset::Container;
+use crate::media::recipe::{UnknownWord, parse_size};
 use crate::media::{
     self, Choice, Confine, Control, Limits, Machine, MediaError, Preset, Progress, Recipe, Report, Split,
 };
@@ -51,6 +54,9 @@ pub struct Args {
     /// Encode a film in so many segments at once: auto, off, or a number
     #[arg(long, value_name = "N", default_value = "auto")]
     segments: String,
+    /// Also cut the output into files of at most this size, at key frames, without encoding: 50M, 800k
+    #[arg(long, value_name = "SIZE", value_parser = part_size)]
+    parts: Option<u64>,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -121,6 +127,10 @@ impl Changes {
     }
 }
 
+fn part_size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "a size such as 50M or 800k, at least 10k".to_owned())
+}
+
 pub(super) fn run(args: &Args) -> Result<Exit> {
     check_inputs(&args.inputs)?;
     let recipe = args
@@ -186,8 +196,17 @@ impl Batch<'_> {
                 *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Exit::Canceled;
                 return Ok(());
             }
-            match self.convert(input, output, &control) {
-                Ok(report) => print_report(&report, self.args.json)?,
+            let outcome = match self.convert(input, output, &control) {
+                Ok(report) => {
+                    print_report(&report, self.args.json)?;
+                    self.split(output, &control)
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(parts) => parts
+                    .iter()
+                    .try_for_each(|part| print_part(output, part, self.args.json))?,
                 Err(error) => {
                     print_failure(input, &error, self.args.json)?;
                     *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Exit::of(&error);
@@ -195,6 +214,17 @@ impl Batch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Parts beside the output, which stays; none where none are asked for.
+    fn split(&self, output: &Path, control: &Control) -> Result<Vec<Part>, MediaError> {
+        match self.args.parts {
+            Some(part_bytes_max) => {
+                let folder = output.parent().unwrap_or(Path::new(""));
+                parts::split(output, folder, part_bytes_max, &self.limits, control)
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Runs the engine beside its bar.
@@ -295,6 +325,9 @@ fn outputs_of(args: &Args) -> Result<Vec<PathBuf>, UsageError> {
             .map(|input| default_output(input, args.out_dir.as_deref(), args.preset))
             .collect(),
     };
+    if args.parts.is_some() {
+        check_parts(args, &outputs)?;
+    }
     for (position, output) in outputs.iter().enumerate() {
         let taken = output.exists() && !args.force;
         let own_input = args.inputs.iter().any(|input| same_file(input, output));
@@ -317,6 +350,33 @@ fn outputs_of(args: &Args) -> Result<Vec<PathBuf>, UsageError> {
         }
     }
     Ok(outputs)
+}
+
+/// Parts must be possible, and free to be written, before any work starts.
+fn check_parts(args: &Args, outputs: &[PathBuf]) -> Result<(), UsageError> {
+    let container = args.preset.contract().container;
+    if !matches!(container, Container::Mp4 | Container::M4a) {
+        return Err(UsageError::new(
+            format!(
+                "`{}` has no parts (only presets that give MP4 or M4A have)",
+                args.preset
+            ),
+            "leave out `--parts`",
+        ));
+    }
+    for output in outputs {
+        let names = (1..=Limits::default().parts_max).map(|number| parts::name(output, number as usize));
+        for part in names.map(|name| output.with_file_name(name)) {
+            let own_input = args.inputs.iter().any(|input| same_file(input, &part));
+            if own_input || (part.exists() && !args.force) {
+                return Err(UsageError::new(
+                    format!("`{}` exists already", part.display()),
+                    "choose another name with `-o`",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn default_output(input: &Path, out_dir: Option<&Path>, preset: Preset) -> PathBuf {
@@ -369,6 +429,22 @@ fn move_bar(bar: &ProgressBar, progress: Progress, elapsed: Duration) {
         0.0
     };
     bar.set_message(format!("{:.0} % · {speed:.1}× · {left_s:.0} s left", fraction * 100.0));
+}
+
+fn print_part(whole: &Path, part: &Part, json: bool) -> Result<()> {
+    if json {
+        let mut line = serde_json::to_value(part)?;
+        line["type"] = json!("part");
+        line["whole"] = json!(whole);
+        return print_json(&line);
+    }
+    print_line(&format!(
+        "{}: {} bytes, {:.2} s from {:.2} s on",
+        part.path.display(),
+        part.bytes,
+        part.duration_s,
+        part.from_s
+    ))
 }
 
 fn print_report(report: &Report, json: bool) -> Result<()> {

@@ -206,6 +206,8 @@ fn hint_for(error: &MediaError) -> Cow<'static, str> {
             R::TooManyPixels { .. } => "scale the file down first, or raise `--pixels-max`",
             R::TooManyStreams { .. } => "remux the file with fewer streams first",
             R::TooManyFrames { .. } => "lower its frame rate first: what comes so fast cannot be seen",
+            R::PieceTooLarge { .. } => "allow larger parts, or make it fit: `--preset fit:SIZE`",
+            R::TooManyParts { .. } => "allow larger parts, or choose the preset `small` or `fit:SIZE`",
             R::OverLimit { .. } => "the file asks for more than a video of its size should",
         },
         MediaError::TimeLimit { .. } => "raise `--timeout`, or choose the preset `small`",

@@ -289,19 +289,12 @@ impl Attempt<'_> {
     }
 
     fn folder(&self) -> &Path {
-        match self.output.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
+        folder_of(self.output)
     }
 
     /// A file that is removed on every early return; only `keep` makes it stay.
     fn part(&self) -> Result<tempfile::NamedTempFile, MediaError> {
-        tempfile::Builder::new()
-            .prefix(".kadr-")
-            .suffix(".part")
-            .tempfile_in(self.folder())
-            .map_err(|source| io("create the output", source))
+        temporary(self.folder())
     }
 
     fn first_pass(&self, way: &Plan, statistics: &Path) -> Result<(), MediaError> {
@@ -371,15 +364,41 @@ impl Attempt<'_> {
     }
 
     fn keep(&self, part: tempfile::NamedTempFile) -> Result<(), MediaError> {
-        make_readable(part.as_file());
-        part.persist(self.output)
-            .map_err(|error| io("rename the output", error.error))?;
-        // The name must survive a power cut as well as the bytes do.
-        if let Ok(folder) = File::open(self.folder()) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        keep(part, self.output)
     }
+}
+
+fn folder_of(output: &Path) -> &Path {
+    or_here(output.parent().unwrap_or(Path::new("")))
+}
+
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
+
+/// A file in this folder that is removed when it is dropped; only [`keep`] makes it stay.
+pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, MediaError> {
+    tempfile::Builder::new()
+        .prefix(".kadr-")
+        .suffix(".part")
+        .tempfile_in(or_here(folder))
+        .map_err(|source| io("create the output", source))
+}
+
+/// Gives a temporary file its final name, in one step.
+pub(super) fn keep(part: tempfile::NamedTempFile, output: &Path) -> Result<(), MediaError> {
+    make_readable(part.as_file());
+    part.persist(output)
+        .map_err(|error| io("rename the output", error.error))?;
+    // The name must survive a power cut as well as the bytes do.
+    if let Ok(folder) = File::open(folder_of(output)) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

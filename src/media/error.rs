@@ -158,6 +158,24 @@ pub enum Refusal {
         /// Bytes.
         limit_bytes: u64,
     },
+    /// Pictures that cannot be cut apart take more than a part may have.
+    #[error("{size_bytes} bytes lie between two places where it can be cut (limit {limit_bytes} a part)")]
+    PieceTooLarge {
+        /// Bytes of the largest such run as a part of its own.
+        size_bytes: u64,
+        /// Bytes that a part may have.
+        limit_bytes: u64,
+    },
+    /// More parts than the limit.
+    #[error("{parts} parts of at most {part_bytes_max} bytes (limit {parts_max} parts)")]
+    TooManyParts {
+        /// How many it would be.
+        parts: u32,
+        /// The limit.
+        parts_max: u32,
+        /// Bytes that a part may have.
+        part_bytes_max: u64,
+    },
     /// Headers that would make the reader allocate without measure, or more work than the limits allow.
     #[error("over a safety limit: {what}")]
     OverLimit {

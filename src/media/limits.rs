@@ -33,6 +33,8 @@ pub struct Limits {
     pub split: Split,
     /// Whether the job's threads are walled in.
     pub confine: Confine,
+    /// Into how many parts a finished file may be cut; the default is what an album holds.
+    pub parts_max: u32,
 }
 
 impl Default for Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             threads_max: None,
             split: Split::Auto,
             confine: Confine::Auto,
+            parts_max: 10,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! segment                              the same for a film in segments, over several engines, where that is faster
 //! verify(part, plan)  -> Verdict       re-opens the output: is it what was promised?
 //! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
+//! parts::split(..)                     a finished file -> files within a size, cut at key frames
 //! ```
 //!
 //! Whatever reads a stranger's bytes does it on a thread that can open nothing ([`confine`]): the file comes opened.
@@ -28,6 +29,7 @@ mod jpeg;
 pub mod limits;
 pub mod look;
 mod nal;
+pub mod parts;
 pub mod plan;
 pub mod preset;
 pub mod probe;

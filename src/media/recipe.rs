@@ -285,7 +285,8 @@ fn time_text(time_us: i64) -> String {
 
 /// Bytes from `25M`, `25MB`, `800k`, `1.5G` (powers of 1000, as Telegram counts) or `25MiB`; a bare number below 10,000
 /// is megabytes, as people write it in chat.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
     let at = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());

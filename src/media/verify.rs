@@ -44,25 +44,12 @@ pub(super) fn verify(
 ) -> Result<Verdict, MediaError> {
     let mut warnings = damage(plan, source, tally)?;
     let wrong = |what: String| MediaError::Unverified(what);
-    let mut file = File::open(output).map_err(|source| MediaError::Io {
-        doing: "re-open the output",
-        source,
-    })?;
-    let boxes = matches!(plan.contract.container, Container::Mp4 | Container::M4a);
-    if boxes
-        && !moov_comes_first(&mut file).map_err(|source| MediaError::Io {
-            doing: "re-read the output",
-            source,
-        })?
-    {
-        return Err(wrong("moov does not come before mdat".to_owned()));
-    }
     let own_limits = Limits {
         size_bytes_max: None,
         ..limits.clone()
     };
-    let info = super::probe::probe(output, &own_limits, control)
-        .map_err(|error| wrong(format!("it does not open: {error}")))?;
+    let boxes = matches!(plan.contract.container, Container::Mp4 | Container::M4a);
+    let (file, info) = reopen(output, boxes, &own_limits, control)?;
     if plan.audio.is_some() && tally.audio_out.load(Relaxed) == 0 {
         warnings.push(Warning::SilentTrack);
     }
@@ -84,6 +71,77 @@ pub(super) fn verify(
     })
 }
 
+/// Holds a part of a finished file against the whole and the count of what was written.
+pub(super) fn verify_part(
+    output: &Path,
+    whole: &MediaInfo,
+    tally: &Tally,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Verdict, MediaError> {
+    let wrong = |what: String| MediaError::Unverified(what);
+    let (file, info) = reopen(output, true, limits, control)?;
+    let wanted = (tally.video_out.load(Relaxed) > 0, tally.audio_out.load(Relaxed) > 0);
+    check_kinds(&info, wanted).map_err(wrong)?;
+    let picture = |info: &MediaInfo| {
+        let video = info.video()?;
+        Some((video.codec.clone(), video.width, video.height, video.orientation))
+    };
+    let sound = |info: &MediaInfo| {
+        let audio = info.audio()?;
+        Some((audio.codec.clone(), audio.sample_rate, audio.channels))
+    };
+    if wanted.0 && picture(&info) != picture(whole) {
+        return Err(wrong(format!(
+            "video is {:?}, the whole has {:?}",
+            picture(&info),
+            picture(whole)
+        )));
+    }
+    if wanted.1 && sound(&info) != sound(whole) {
+        return Err(wrong(format!(
+            "sound is {:?}, the whole has {:?}",
+            sound(&info),
+            sound(whole)
+        )));
+    }
+    let read = alone(limits.confine, Openings::default(), |confined| {
+        read_through(file, &info, limits, control, confined)
+    })?;
+    if wanted.0 && !read.begins_with_key {
+        return Err(wrong("it does not begin with a key frame".to_owned()));
+    }
+    check_times(&read, &info, tally).map_err(wrong)?;
+    let (width, height) = displayed(&info);
+    Ok(Verdict {
+        duration_us: info.duration_us.unwrap_or(read.end_us),
+        width,
+        height,
+        size_bytes: info.size_bytes,
+        frames: read.frames,
+        warnings: Vec::new(),
+    })
+}
+
+/// Opens the output as anyone would. `boxes` where its index must come first.
+fn reopen(output: &Path, boxes: bool, limits: &Limits, control: &Control) -> Result<(File, MediaInfo), MediaError> {
+    let mut file = File::open(output).map_err(|source| MediaError::Io {
+        doing: "re-open the output",
+        source,
+    })?;
+    if boxes
+        && !moov_comes_first(&mut file).map_err(|source| MediaError::Io {
+            doing: "re-read the output",
+            source,
+        })?
+    {
+        return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
+    }
+    let info = super::probe::probe(output, limits, control)
+        .map_err(|error| MediaError::Unverified(format!("it does not open: {error}")))?;
+    Ok((file, info))
+}
+
 /// The promised container with the promised streams and no other.
 fn check_streams(info: &MediaInfo, plan: &Plan, tally: &Tally) -> Result<(), String> {
     let container = match plan.contract.container {
@@ -99,6 +157,11 @@ fn check_streams(info: &MediaInfo, plan: &Plan, tally: &Tally) -> Result<(), Str
         plan.video.is_some() && tally.video_out.load(Relaxed) > 0,
         tally.audio_out.load(Relaxed) > 0,
     );
+    check_kinds(info, wanted)
+}
+
+/// Video and sound where they are wanted, and no other stream.
+fn check_kinds(info: &MediaInfo, wanted: (bool, bool)) -> Result<(), String> {
     let found = (info.video.is_some(), info.audio.is_some());
     if found != wanted || info.streams.len() != usize::from(wanted.0) + usize::from(wanted.1) {
         return Err(format!(
@@ -268,6 +331,8 @@ struct Contents {
     video_start_us: i64,
     audio_start_us: i64,
     end_us: i64,
+    /// Whether the first picture is a key frame.
+    begins_with_key: bool,
 }
 
 /// Reads every packet.
@@ -292,10 +357,12 @@ fn read_through(
         video_start_us: i64::MAX,
         audio_start_us: i64::MAX,
         end_us: 0,
+        begins_with_key: false,
     };
     while let Some(packet) = demuxer.read().map_err(unreadable)? {
         control.check()?;
         let video = Some(packet.stream()) == info.video;
+        read.begins_with_key |= video && read.frames == 0 && packet.is_key();
         read.frames += u64::from(video);
         if let (Some(pts), Some(base)) = (packet.pts(), bases.get(packet.stream())) {
             let start = if video {

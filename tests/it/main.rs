@@ -26,6 +26,7 @@ mod local;
 mod looks;
 mod media;
 mod partial;
+mod parts;
 mod plan;
 mod playground;
 mod playground_kinds;

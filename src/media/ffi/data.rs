@@ -139,6 +139,12 @@ impl Packet {
         }
     }
 
+    /// Makes a duration that is longer this long.
+    pub(crate) fn limit_duration(&mut self, duration: i64) {
+        let raw = self.raw_mut();
+        raw.duration = raw.duration.min(duration);
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.raw().size as u64
     }
@@ -349,6 +355,12 @@ impl StreamParams {
     pub(crate) fn is_audio(&self) -> bool {
         // SAFETY: valid while self lives.
         unsafe { self.raw.as_ref() }.codec_type == ffi::AVMediaType::AVMEDIA_TYPE_AUDIO
+    }
+
+    /// Of sound, Hz; at least 1.
+    pub(crate) fn sample_rate(&self) -> i32 {
+        // SAFETY: valid while self lives.
+        unsafe { self.raw.as_ref() }.sample_rate.max(1)
     }
 
     /// The codec's own header.
