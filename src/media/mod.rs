@@ -36,6 +36,7 @@ pub mod probe;
 pub mod recipe;
 pub mod report;
 mod segment;
+mod sei;
 mod sheet;
 mod sniff;
 pub mod structure;

@@ -84,7 +84,7 @@ fn split_length(bytes: &[u8], length_bytes: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// The units of a packet; `length_bytes` 0 means start codes.
-fn units(bytes: &[u8], length_bytes: usize) -> impl Iterator<Item = &[u8]> {
+pub(super) fn units(bytes: &[u8], length_bytes: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = if length_bytes == 0 {
         next_start(bytes).map_or(&[][..], |(_, after)| &bytes[after..])
     } else {

@@ -34,6 +34,14 @@ impl Packet {
         Ok(packet)
     }
 
+    /// The same packet with other bytes.
+    pub(crate) fn with_bytes(&self, bytes: &[u8]) -> Result<Self, AvError> {
+        let mut packet = Self::of(bytes, self.flags())?;
+        // SAFETY: two valid packets; times, stream, flags and side data are copied.
+        check(unsafe { ffi::av_packet_copy_props(packet.raw_mut(), self.raw()) })?;
+        Ok(packet)
+    }
+
     pub(crate) fn flags(&self) -> i32 {
         self.raw().flags
     }
@@ -350,6 +358,11 @@ impl StreamParams {
     pub(crate) fn is_h264(&self) -> bool {
         // SAFETY: valid while self lives.
         unsafe { self.raw.as_ref() }.codec_id == ffi::AVCodecID::AV_CODEC_ID_H264
+    }
+
+    pub(crate) fn is_hevc(&self) -> bool {
+        // SAFETY: valid while self lives.
+        unsafe { self.raw.as_ref() }.codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC
     }
 
     pub(crate) fn is_audio(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::media::error::MediaError;
 use crate::media::ffi::{AvError, ColourTagger, Input, Packet, StreamParams};
 use crate::media::info::{Colour, Rational};
 use crate::media::nal::Header;
+use crate::media::sei::{Syntax, without_user_data};
 use crate::media::timeline::Timeline;
 
 /// How far beyond the end of a part packets are read: pictures come in decoding order, microseconds.
@@ -35,6 +36,8 @@ pub(super) struct Copy {
     step: i64,
     /// Video only: the header that the output will have.
     header: Option<Header>,
+    /// Of what may carry user data: how, and the bytes of a unit's length.
+    syntax: Option<(Syntax, usize)>,
     check: Option<Check>,
     sound_check: Option<SoundCheck>,
     /// A packet was left out: fine at the end, but nothing may follow it.
@@ -61,6 +64,12 @@ impl Route {
             0
         };
         let header = params.is_h264().then(|| Header::of(params.extradata()));
+        let syntax = match (params.is_h264(), params.is_hevc()) {
+            (true, _) => Some(Syntax::H264),
+            (_, true) => Some(Syntax::Hevc),
+            _ => None,
+        };
+        let syntax = syntax.map(|syntax| (syntax, syntax.length_bytes(params.extradata())));
         let check = match &header {
             Some(_) => Some(Check::new(&params, job.info, job.limits)?),
             None => None,
@@ -89,6 +98,7 @@ impl Route {
             time_base,
             step,
             header,
+            syntax,
             check,
             sound_check,
             ended: None,
@@ -300,6 +310,7 @@ impl Copy {
             return Ok(());
         }
         let (pts, dts) = self.times(job, &packet);
+        let packet = self.private(packet)?;
         let mut packet = match &mut self.tagger {
             None => packet,
             Some(tagger) => tagger
@@ -313,6 +324,18 @@ impl Copy {
         self.to
             .send(ToMux::Packet(self.index, packet))
             .map_err(|_| Halt::Hungup)
+    }
+
+    /// Without what a camera wrote into the pictures.
+    fn private(&self, packet: Packet) -> Result<Packet, Halt> {
+        let Some((syntax, length_bytes)) = self.syntax else {
+            return Ok(packet);
+        };
+        match without_user_data(packet.bytes(), length_bytes, syntax) {
+            None => Ok(packet),
+            Some(bytes) if bytes.is_empty() => Err(unfit("a packet of it is no picture")),
+            Some(bytes) => Ok(packet.with_bytes(&bytes)?),
+        }
     }
 
     /// From the output's zero, decoding times strictly ascending.
