@@ -63,7 +63,12 @@ pub use self::report::{Report, Warning};
 pub use self::segment::Split;
 
 /// Part of the key of remembered results: raised whenever outputs change.
-pub const ENGINE_VERSION: &str = "2";
+pub const ENGINE_VERSION: &str = "3";
+
+/// Gives the memory that jobs have freed back to the system: milliseconds, for the end of one.
+pub fn shrink() {
+    ffi::shrink();
+}
 
 /// The FFmpeg libraries that this process runs on.
 #[must_use]

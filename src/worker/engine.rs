@@ -131,7 +131,9 @@ fn below_the_chat<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "the conversion keeps the priority of the chat");
         }
-        work()
+        let done = work();
+        media::shrink();
+        done
     };
     std::thread::scope(|scope| scope.spawn(lowered).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

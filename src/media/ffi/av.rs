@@ -101,6 +101,7 @@ pub(crate) fn init() {
         unsafe { ffi::av_max_alloc(ALLOC_BYTES_MAX) };
         super::log::listen();
         hush_svt();
+        tidy_heap();
     });
 }
 
@@ -110,6 +111,33 @@ fn hush_svt() {
     if alone {
         // SAFETY: the environment may be changed while no other thread can read it, and there is no other thread.
         unsafe { std::env::set_var("SVT_LOG", "1") };
+    }
+}
+
+/// Arenas at most: each keeps what its threads freed, and each job has ten threads of its own.
+#[cfg(target_env = "gnu")]
+const ARENAS_MAX: i32 = 4;
+/// From this size on memory is mapped and given back by itself, bytes. By default that size grows with the first picture
+/// that is freed, and pictures lie in the arenas from then on.
+#[cfg(target_env = "gnu")]
+const MAPPED_BYTES_MIN: i32 = 512 << 10;
+
+/// Keeps freed memory from staying: after a thousand jobs of all sizes a process of 100 MiB stood at 300.
+fn tidy_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets numbers of the allocator, under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, ARENAS_MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
+    }
+}
+
+/// Gives freed memory back to the system.
+pub(crate) fn shrink() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes the arenas' own locks; nothing that is in use is touched.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -28,7 +28,7 @@ mod io;
 pub(super) mod log;
 mod output;
 
-pub(super) use self::av::{AvError, configuration, init, release, versions};
+pub(super) use self::av::{AvError, configuration, init, release, shrink, versions};
 pub(super) use self::bsf::ColourTagger;
 pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder, takes_option};
 pub(super) use self::cuda::Device;
