@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 
 use kadr::playground::{Fault, Playground, SendAs};
 
 use crate::support::bot::{WAIT, playground_in};
+use crate::support::served::{Served, serve_on};
 use crate::support::{clip, long_clip};
 
 const SENDER: &str = "CanarySender";
@@ -39,33 +40,19 @@ fn found(places: &[PathBuf]) -> Vec<String> {
     found
 }
 
-/// A bot that does not outlive its test.
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// `kadr serve` that tells its log everything; stderr goes to a file.
 fn serve(playground: &Playground, folder: &Path) -> Served {
     let token = folder.join("token");
     std::fs::write(&token, playground.token()).unwrap();
     std::fs::set_permissions(&token, PermissionsExt::from_mode(0o600)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_kadr"))
-        .arg("serve")
-        .current_dir(folder)
+    let mut command = serve_on(playground, folder);
+    command
         .env("TELEGRAM_BOT_TOKEN_FILE", token)
         .env_remove("TELEGRAM_BOT_TOKEN")
-        .env("TELEGRAM_API_URL", playground.api_url())
-        .env("KADR_DISK_FREE_MIN", "1")
         .env("KADR_LOOK_MAX", "0")
         .env("KADR_LOG", "debug")
-        .stderr(File::create(folder.join("stderr.txt")).unwrap())
-        .spawn();
-    Served(child.unwrap())
+        .stderr(File::create(folder.join("stderr.txt")).unwrap());
+    Served::spawn(&mut command)
 }
 
 /// Sends a file under a name that says something, and asks for a video.
@@ -141,7 +128,7 @@ async fn after_the_end_nothing_on_the_disk_tells_of_a_user_or_of_the_token() {
         .await
         .expect("the refusal is logged");
 
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", bot.0.id())).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", bot.id())).unwrap();
     let core = limits
         .lines()
         .find(|line| line.starts_with("Max core file size"))
@@ -157,9 +144,9 @@ async fn after_the_end_nothing_on_the_disk_tells_of_a_user_or_of_the_token() {
         found(&places[..1]).iter().any(|found| found.starts_with(NAME)),
         "what comes is written down before it is handled, so there is something to forget"
     );
-    let id = bot.0.id().to_string();
+    let id = bot.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    assert!(bot.0.wait().unwrap().success());
+    assert!(bot.wait().unwrap().success());
     assert_eq!(found(&places), Vec::<String>::new());
     let left = std::fs::read_dir(folder.path().join("data/work")).unwrap().count();
     assert_eq!(left, 0, "no media is left");

@@ -1,12 +1,12 @@
 //! Restarts: gentle ones in this process, and `kill -9` of the real binary.
 
-use std::io::BufRead;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use kadr::playground::{Playground, SendAs};
 
 use crate::support::bot::{Bot, WAIT, playground_in};
+use crate::support::served::{Served, serve_on};
 use crate::support::{clip, ffprobe, long_clip, shipped_clip};
 
 /// Takes the engine a few seconds: long enough to be met in the middle.
@@ -42,26 +42,8 @@ async fn a_job_cut_short_by_shutdown_goes_on_after_the_start() {
 }
 
 /// `kadr serve` as an operator runs it.
-fn serve(playground: &Playground, folder: &std::path::Path, grace_s: &str) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kadr"))
-        .arg("serve")
-        .current_dir(folder)
-        .env("TELEGRAM_BOT_TOKEN", playground.token())
-        .env("TELEGRAM_API_URL", playground.api_url())
-        .env("KADR_DISK_FREE_MIN", "1")
-        .env("KADR_GRACE", grace_s)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A full pipe would stop it.
-    let log = child.stderr.take().unwrap();
-    std::thread::spawn(move || {
-        std::io::BufReader::new(log)
-            .lines()
-            .map_while(Result::ok)
-            .for_each(drop);
-    });
-    child
+fn serve(playground: &Playground, folder: &std::path::Path, grace_s: &str) -> Served {
+    Served::spawn(serve_on(playground, folder).env("KADR_GRACE", grace_s))
 }
 
 #[tokio::test(flavor = "multi_thread")]

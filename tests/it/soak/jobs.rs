@@ -2,10 +2,9 @@
 //! outside, between the jobs: memory, open descriptors and threads.
 
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use super::{Crowd, Kind, Stands, asked_for, say};
+use super::{Crowd, Kind, Served, Stands, asked_for, say};
 
 /// Beyond the first samples: caches fill.
 const WARM: usize = 50;
@@ -49,7 +48,7 @@ struct Sample {
     threads: usize,
 }
 
-fn sample(bot: &Child, jobs: usize) -> Sample {
+fn sample(bot: &Served, jobs: usize) -> Sample {
     let process = PathBuf::from(format!("/proc/{}", bot.id()));
     let status = std::fs::read_to_string(process.join("status")).unwrap();
     let of = |name: &str| {

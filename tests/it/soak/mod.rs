@@ -13,14 +13,14 @@ mod kill;
 mod term;
 
 use std::collections::HashMap;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kadr::playground::{Message, Playground, SendAs};
 
 use crate::support::bot::playground_in;
+use crate::support::served::{Served, serve_on};
 use crate::support::{clip, playable_mkv};
 
 /// Those who ask whether the bot listens; the others send files.
@@ -113,32 +113,15 @@ impl Crowd {
         (mixed ^ (mixed >> 31)) % below
     }
 
-    fn serve(&self, more: &[(&str, &str)]) -> Child {
-        // `KADR_BIN` names another build; only those with debug assertions die at points.
-        let bin = std::env::var_os("KADR_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kadr").into());
-        let mut child = Command::new(bin)
-            .arg("serve")
-            .current_dir(self.folder.path())
-            .env("TELEGRAM_BOT_TOKEN", self.playground.token())
-            .env("TELEGRAM_API_URL", self.playground.api_url())
-            .env("KADR_DISK_FREE_MIN", "1")
+    fn serve(&self, more: &[(&str, &str)]) -> Served {
+        let mut command = serve_on(&self.playground, self.folder.path());
+        command
             .env("KADR_DEVICE", "cpu")
             .env("KADR_QUEUE_PER_USER", "1000")
             .env("KADR_QUEUE_TOTAL", "100000")
             .env("KADR_LOOK_MAX", "0")
-            .envs(more.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A full pipe would stop it.
-        let log = child.stderr.take().unwrap();
-        std::thread::spawn(move || {
-            std::io::BufReader::new(log)
-                .lines()
-                .map_while(Result::ok)
-                .for_each(drop);
-        });
-        child
+            .envs(more.iter().copied());
+        Served::spawn(&mut command)
     }
 
     /// A file like no other, so that no result is remembered.
@@ -224,7 +207,7 @@ impl Crowd {
     }
 
     /// Waits until an update that came after this start was handled; whether it was in 20 s.
-    async fn until_it_answers(&mut self, bot: &mut Child) -> bool {
+    async fn until_it_answers(&mut self, bot: &mut Served) -> bool {
         self.probe = PROBES.start + (self.probe + 1 - PROBES.start) % (PROBES.end - PROBES.start);
         let (before, began) = (self.heard(), Instant::now());
         self.playground.send_text(self.probe, "/help");

@@ -2,6 +2,7 @@
 
 pub(crate) mod bot;
 pub(crate) mod fake_driver;
+pub(crate) mod served;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
