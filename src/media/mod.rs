@@ -26,6 +26,7 @@ mod ffi;
 pub mod forecast;
 pub mod info;
 mod jpeg;
+mod layers;
 pub mod limits;
 pub mod look;
 mod nal;

@@ -9,6 +9,7 @@ use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{self, AvError, Decoder, FrameShape, Input, Packet, Patience, PixelFacts, StreamFacts};
 use super::info::{Audio, Colour, Kind, MediaInfo, Orientation, Rational, Stream, Video, choose_audio};
+use super::layers::{self, Layer};
 use super::limits::Limits;
 use super::sniff;
 use super::structure;
@@ -28,12 +29,14 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
     ffi::init();
     let (mut file, size_bytes) = open_file(input, limits)?;
-    let walked = structure::check(&mut file, limits)?;
-    tracing::debug!(
-        boxes = walked.boxes,
-        bytes = walked.bytes_read,
-        "the structure is sound"
-    );
+    if Layer::Structure.stands() {
+        let walked = structure::check(&mut file, limits)?;
+        tracing::debug!(
+            boxes = walked.boxes,
+            bytes = walked.bytes_read,
+            "the structure is sound"
+        );
+    }
     alone(limits.confine, Openings::default(), |confined| {
         probe_opened(&file, size_bytes, limits, control, confined)
     })
@@ -158,6 +161,7 @@ pub(super) fn open_file(input: &Path, limits: &Limits) -> Result<(File, u64), Me
         source,
     };
     let file = File::open(input).map_err(io)?;
+    layers::opened(input, &file);
     let size_bytes = file.metadata().map_err(io)?.len();
     if size_bytes == 0 {
         return Err(Refusal::NotMedia.into());

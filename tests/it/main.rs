@@ -20,6 +20,7 @@ mod doctor;
 mod fake_driver;
 mod gpu;
 mod health;
+mod hostile;
 mod jobs;
 mod lean;
 mod local;

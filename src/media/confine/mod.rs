@@ -32,11 +32,13 @@ use landlock::{
 use self::calls::Sockets;
 pub use self::process::{Rooms, process, trial};
 use super::error::MediaError;
+use super::layers::{self, Layer};
 
 /// The first with the rights that matter here (`ioctl` on devices); older kernels close what they know.
 const FILES: ABI = ABI::V5;
 /// The first that closes TCP (Linux 6.7).
 const TCP: ABI = ABI::V4;
+const TAKEN_AWAY: &str = "taken away by a test";
 /// Readable by everybody, and by no rule of ours.
 const CANARY: &str = "/";
 /// Encoders count processors and take their random numbers from a file; the C library asks how to give memory back.
@@ -216,8 +218,13 @@ pub(super) fn alone<T: Send>(
 /// Walls around this thread, for good.
 fn around_job(openings: Openings<'_>) -> Walls {
     let sockets = if openings.gpu { Sockets::Unix } else { Sockets::None };
-    let landlock = restrict(&[], |rules| {
-        let mut rules = rules.read(HARMLESS)?.read(openings.file)?.write(openings.folder)?;
+    let standing = |layer: Layer| layer.stands().then_some(()).ok_or_else(|| TAKEN_AWAY.to_owned());
+    let closed = |rules: Rules| {
+        let mut rules = rules
+            .read(HARMLESS)?
+            .read(openings.file)?
+            .read(layers::names())?
+            .write(openings.folder)?;
         if openings.gpu {
             // Where the loader finds libraries beside those of the system.
             let folders = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -227,8 +234,10 @@ fn around_job(openings: Openings<'_>) -> Walls {
                 .write(DRIVER_WRITES)?;
         }
         Ok(rules)
-    });
-    let calls = calls::deny(sockets, calls::Scope::Thread)
+    };
+    let landlock = standing(Layer::Landlock).and_then(|()| restrict(&[], closed));
+    let calls = standing(Layer::Seccomp)
+        .and_then(|()| calls::deny(sockets, calls::Scope::Thread))
         .and_then(|()| refused(UdpSocket::bind("127.0.0.1:0"), "a socket was opened"));
     let (abi, files, _) = landlock_walls(&landlock);
     Walls {

@@ -4,8 +4,9 @@
 //! ours, and an option that libav did not take is an error: a mistyped limit must not pass in silence. Who opens shows
 //! that its thread is walled in: a nested open that gets past all of it meets the kernel.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
 use std::panic::catch_unwind;
 use std::ptr::{self, NonNull};
 
@@ -17,6 +18,7 @@ use super::io::Io;
 use crate::media::Control;
 use crate::media::confine::Confined;
 use crate::media::info::Rational;
+use crate::media::layers::{Layer, name_of};
 use crate::media::limits::Limits;
 
 /// Demuxers that kadr offers. No playlist, no concat, no image sequence, no text.
@@ -125,6 +127,8 @@ impl Input {
         control: &Control,
         _: &Confined,
     ) -> Result<Self, AvError> {
+        // A name comes only from a test that wants to see what stands behind this layer.
+        let name = name_of(&file).and_then(|name| CString::new(name.into_os_string().into_vec()).ok());
         let io = Io::reader(file)?;
         let control = Box::new(control.clone());
         // SAFETY: allocates or returns null.
@@ -134,30 +138,24 @@ impl Input {
         };
         // SAFETY: just allocated, ours alone.
         let raw = unsafe { owned.as_mut() };
-        raw.pb = io.context.as_ptr();
-        raw.flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        if name.is_none() {
+            raw.pb = io.context.as_ptr();
+            raw.flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        }
         raw.interrupt_callback.callback = Some(on_interrupt);
         raw.interrupt_callback.opaque = opaque(&*control);
-        let mut options = Options::new(&[
-            ("protocol_whitelist", "none".to_owned()),
-            ("format_whitelist", FORMATS.to_owned()),
-            ("codec_whitelist", DECODERS.to_owned()),
-            ("max_streams", limits.streams_max.to_string()),
-            ("probesize", patience.bytes().to_string()),
-            ("formatprobesize", "1048576".to_owned()),
-            ("analyzeduration", patience.duration_us().to_string()),
-            ("max_probe_packets", patience.packets().to_string()),
-            ("skip_estimate_duration_from_pts", "0".to_owned()),
-        ]);
+        let mut options = open_options(patience, limits);
         let mut context = owned.as_ptr();
-        // SAFETY: on failure libav frees the context and nulls the pointer; the custom I/O stays ours.
-        check(unsafe { ffi::avformat_open_input(&raw mut context, ptr::null(), ptr::null(), &raw mut options.0) })?;
+        let name = name.as_ref().map_or(ptr::null(), |name| name.as_ptr());
+        // SAFETY: the name is terminated and lives through the call, or is null; on failure libav frees the context and nulls
+        // the pointer, and the custom I/O stays ours.
+        check(unsafe { ffi::avformat_open_input(&raw mut context, name, ptr::null(), &raw mut options.0) })?;
         let input = Self {
             context: owned,
             _io: io,
             _control: control,
         };
-        if options.leftover().is_some() {
+        if options.leftover().is_some() && Layer::References.stands() {
             return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
         }
         input.find_stream_info(limits)?;
@@ -304,13 +302,43 @@ impl Drop for Input {
     }
 }
 
+/// Limits and lists that a demuxer must be opened with.
+fn open_options(patience: Patience, limits: &Limits) -> Options {
+    let mut options = Options::new(&[
+        ("max_streams", limits.streams_max.to_string()),
+        ("probesize", patience.bytes().to_string()),
+        ("formatprobesize", "1048576".to_owned()),
+        ("analyzeduration", patience.duration_us().to_string()),
+        ("max_probe_packets", patience.packets().to_string()),
+        ("skip_estimate_duration_from_pts", "0".to_owned()),
+    ]);
+    for (layer, list, allowed) in [
+        (Layer::Protocols, "protocol_whitelist", "none"),
+        (Layer::Formats, "format_whitelist", FORMATS),
+        (Layer::Codecs, "codec_whitelist", DECODERS),
+    ] {
+        if layer.stands() {
+            options.set(list, allowed);
+        }
+    }
+    // libav's own defaults close both.
+    if !Layer::References.stands() {
+        options.set("enable_drefs", "1");
+        options.set("use_absolute_path", "1");
+    }
+    options
+}
+
 /// Limits that a decoder must be opened with, while probing and for the real run.
 pub(super) fn codec_options(limits: &Limits, threads: u32) -> Options {
-    Options::new(&[
+    let mut options = Options::new(&[
         ("max_pixels", limits.pixels_max.to_string()),
-        ("codec_whitelist", DECODERS.to_owned()),
         ("threads", threads.to_string()),
-    ])
+    ]);
+    if Layer::Codecs.stands() {
+        options.set("codec_whitelist", DECODERS);
+    }
+    options
 }
 
 /// The decoder that kadr would use for a codec, if it offers one.
@@ -322,10 +350,8 @@ pub(super) fn decoder_name(id: ffi::AVCodecID) -> Option<String> {
     }
     // SAFETY: static.
     let name = text_of(unsafe { (*codec).name });
-    DECODERS
-        .split(',')
-        .any(|offered| offered.trim() == name)
-        .then_some(name)
+    let offered = DECODERS.split(',').any(|offered| offered.trim() == name);
+    (offered || !Layer::Codecs.stands()).then_some(name)
 }
 
 unsafe extern "C" fn on_interrupt(opaque: *mut c_void) -> c_int {

@@ -37,6 +37,12 @@ pub(super) fn all() -> Vec<Bomb> {
         By::Conversion,
         film_mkv(&thousand_fps),
     ));
+    all.push(late(
+        "pixels_inside.mkv",
+        "0 % could be decoded",
+        By::Conversion,
+        mkv_of(&track_mkv(b"V_MJPEG", 16, 16), &[0, 40, 80, 120], &jpeg(16_000, 16_000)),
+    ));
     all
 }
 
@@ -165,18 +171,18 @@ fn matroskas(bomb: Make<'_>) -> Vec<Bomb> {
     let mut elsewhere = element(0x114d_9b74, &seek);
     elsewhere.extend(element(0x1f43_b675, &[]));
     elsewhere.resize(100, 0xec);
-    elsewhere.extend(tracks(&track_mkv(16, 16).repeat(300)));
+    elsewhere.extend(tracks(&track_mkv(b"V_UNCOMPRESSED", 16, 16).repeat(300)));
     vec![
         bomb(
             "streams.mkv",
             "more than 16 streams",
-            film(&tracks(&track_mkv(16, 16).repeat(300))),
+            film(&tracks(&track_mkv(b"V_UNCOMPRESSED", 16, 16).repeat(300))),
         ),
         bomb("streams_behind.mkv", "more than 16 streams", film(&elsewhere)),
         bomb(
             "pixels.mkv",
             "picture is 16000x16000",
-            film(&tracks(&track_mkv(16_000, 16_000))),
+            film(&tracks(&track_mkv(b"V_UNCOMPRESSED", 16_000, 16_000))),
         ),
         bomb(
             "nested.mkv",
@@ -196,21 +202,21 @@ fn matroskas(bomb: Make<'_>) -> Vec<Bomb> {
     ]
 }
 
-pub(super) fn boxed(kind: [u8; 4], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn boxed(kind: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len() + 8).unwrap();
     [&size.to_be_bytes()[..], &kind, payload].concat()
 }
 
 /// With version and flags.
-fn full(kind: [u8; 4], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn full(kind: [u8; 4], payload: &[u8]) -> Vec<u8> {
     boxed(kind, &[&[0; 4][..], payload].concat())
 }
 
-pub(super) fn ftyp() -> Vec<u8> {
+pub(crate) fn ftyp() -> Vec<u8> {
     boxed(*b"ftyp", b"qt  \0\0\x02\0qt  ")
 }
 
-fn words(words: &[u32]) -> Vec<u8> {
+pub(crate) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
@@ -342,18 +348,18 @@ fn gap_mov(seconds: u32) -> Vec<u8> {
     [ftyp(), moov(&track.bytes()), boxed(*b"mdat", &[0; 1_536])].concat()
 }
 
-fn element(id: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn element(id: u32, payload: &[u8]) -> Vec<u8> {
     let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect();
     let size = (payload.len() as u64 | 1 << 56).to_be_bytes();
     [&id[..], &size, payload].concat()
 }
 
-fn ebml() -> Vec<u8> {
+pub(crate) fn ebml() -> Vec<u8> {
     element(0x1a45_dfa3, &element(0x4282, b"matroska"))
 }
 
-/// Uncompressed pictures.
-fn track_mkv(width: u16, height: u16) -> Vec<u8> {
+/// Pictures; uncompressed ones are YUY2.
+pub(crate) fn track_mkv(codec: &[u8], width: u16, height: u16) -> Vec<u8> {
     let picture = [
         element(0xb0, &width.to_be_bytes()),
         element(0xba, &height.to_be_bytes()),
@@ -364,25 +370,52 @@ fn track_mkv(width: u16, height: u16) -> Vec<u8> {
         element(0xd7, &[1]),
         element(0x73c5, &[1]),
         element(0x83, &[1]),
-        element(0x86, b"V_UNCOMPRESSED"),
+        element(0x86, codec),
         element(0xe0, &picture),
     ];
     element(0xae, &entry.concat())
 }
 
-/// A film of grey pictures at these times, milliseconds; a cluster for each second.
+/// A film of grey pictures at these times, milliseconds.
 fn film_mkv(times_ms: &[u64]) -> Vec<u8> {
+    mkv_of(&track_mkv(b"V_UNCOMPRESSED", 16, 16), times_ms, &[128; 512])
+}
+
+/// A grey picture of JPEG whose data end early: all its blocks are alike, two bits each.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let segment = |marker: u8, payload: &[u8]| {
+        let size = u16::try_from(payload.len() + 2).unwrap().to_be_bytes();
+        [&[0xff, marker][..], &size, payload].concat()
+    };
+    let size = [&[8][..], &height.to_be_bytes(), &width.to_be_bytes(), &[1, 1, 0x11, 0]].concat();
+    // A table of one code, which is one bit and means 0.
+    let table = |class: u8| segment(0xc4, &[&[class, 1][..], &[0; 16]].concat());
+    [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+        segment(0xc0, &size),
+        table(0),
+        table(0x10),
+        segment(0xda, &[1, 1, 0, 0, 63, 0]),
+        vec![0; 2_000],
+        vec![0xff, 0xd9],
+    ]
+    .concat()
+}
+
+/// A film of one picture again and again at these times, milliseconds; a cluster for each second.
+fn mkv_of(track: &[u8], times_ms: &[u64], picture: &[u8]) -> Vec<u8> {
     let mut clusters = Vec::new();
     for second in times_ms.chunk_by(|one, next| one / 1_000 == next / 1_000) {
         let begin = second[0];
         let mut cluster = element(0xe7, &begin.to_be_bytes());
         for time in second {
             let offset = u16::try_from(time - begin).unwrap().to_be_bytes();
-            cluster.extend(element(0xa3, &[&[0x81][..], &offset, &[0x80], &[128; 512]].concat()));
+            cluster.extend(element(0xa3, &[&[0x81][..], &offset, &[0x80], picture].concat()));
         }
         clusters.extend(element(0x1f43_b675, &cluster));
     }
     let info = element(0x1549_a966, &element(0x2a_d7b1, &1_000_000_u32.to_be_bytes()));
-    let tracks = element(0x1654_ae6b, &track_mkv(16, 16));
+    let tracks = element(0x1654_ae6b, track);
     [ebml(), element(0x1853_8067, &[info, tracks, clusters].concat())].concat()
 }

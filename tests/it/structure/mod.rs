@@ -1,6 +1,6 @@
 //! What headers claim, before libav sees them, and what a run may cost: bombs are refused at once, real files never.
 
-mod bombs;
+pub(crate) mod bombs;
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,14 @@ use proptest::prelude::*;
 
 use bombs::{Bomb, By, Track, boxed, ftyp, moov};
 
-use crate::support::{clip, playable_mkv};
+use crate::support::{clip, long_clip, playable_mkv};
 
 /// A refusal within this, over what a harmless file takes; beside other tests the machine may be busy.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 const REFUSED_WITHIN_BUSY: Duration = Duration::from_secs(5);
+/// What is not refused ends by its limit of time, and so much later at most.
+const LIMIT_S: u64 = 20;
+const LATE_MAX: Duration = Duration::from_secs(2);
 /// Memory over what a harmless file takes, bytes.
 const MEMORY_RISE_MAX: u64 = 200_000_000;
 
@@ -112,10 +115,20 @@ fn every_bomb_is_refused_at_once_and_in_little_memory() {
     for bomb in &all {
         let path = written(&folder, bomb);
         let output = temporary.path().join("out.mp4").to_string_lossy().into_owned();
-        // What only a conversion finds out has the time of one: it is held to its budget, not to the second.
+        // What only a conversion finds out has the time of one.
         let (outcome, within) = if bomb.by == By::Conversion {
-            let arguments = ["convert", "--device", "cpu", "--force", "-o", output.as_str()];
-            (watched(&arguments, &path), Duration::from_secs(60))
+            let limit = LIMIT_S.to_string();
+            let arguments = [
+                "convert",
+                "--device",
+                "cpu",
+                "--force",
+                "--timeout",
+                &limit,
+                "-o",
+                &output,
+            ];
+            (watched(&arguments, &path), Duration::from_secs(LIMIT_S) + LATE_MAX)
         } else {
             (watched(&["probe"], &path), at_once)
         };
@@ -141,7 +154,7 @@ fn every_bomb_is_refused_at_once_and_in_little_memory() {
         largest = largest.max((rise, bomb.name));
     }
     println!(
-        "hostile: {refused} of {} refused, worst time {} ms ({}), worst memory rise {} MB ({})",
+        "bombs: {refused} of {} refused, worst time {} ms ({}), worst memory rise {} MB ({})",
         all.len(),
         slowest.0.as_millis(),
         slowest.1,
@@ -149,6 +162,40 @@ fn every_bomb_is_refused_at_once_and_in_little_memory() {
         largest.1
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// As exactly in `ci/hostile`; beside other tests with some patience.
+#[expect(clippy::print_stdout, reason = "the figures, seen with --nocapture")]
+#[test]
+fn a_conversion_without_an_end_is_ended_at_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.mp4").to_string_lossy().into_owned();
+    let arguments = [
+        "convert",
+        "--device",
+        "cpu",
+        "--preset",
+        "best",
+        "--timeout",
+        "2",
+        "-o",
+        &output,
+    ];
+    let outcome = watched(&arguments, &long_clip());
+    let late = outcome.wall.saturating_sub(Duration::from_secs(2));
+    println!(
+        "{:<32} {:>5} ms after its limit  {}",
+        "best of 720p",
+        late.as_millis(),
+        outcome.stderr.trim_end()
+    );
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+    let busy = if std::env::var_os("KADR_HOSTILE").is_some() {
+        Duration::ZERO
+    } else {
+        REFUSED_WITHIN_BUSY
+    };
+    assert!(late <= LATE_MAX + busy, "{late:?}");
 }
 
 #[test]
