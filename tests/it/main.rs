@@ -34,6 +34,7 @@ mod playground_rooms;
 mod presets;
 mod privacy;
 mod recovery;
+mod score;
 mod segment;
 mod soak;
 mod store;
