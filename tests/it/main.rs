@@ -9,6 +9,7 @@
 mod albums;
 mod awkward;
 mod backup;
+mod bench;
 mod bot;
 mod cancel;
 mod cli;
