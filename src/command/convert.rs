@@ -5,7 +5,7 @@
 //! after the report.
 
 use std::io::IsTerminal;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,6 +57,9 @@ pub struct Args {
     /// Also cut the output into files of at most this size, at key frames, without encoding: 50M, 800k
     #[arg(long, value_name = "SIZE", value_parser = part_size)]
     parts: Option<u64>,
+    /// Threads of the decoder, the filters and the encoder of a file, each; as many as are right by default
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroU32>,
     /// Give up on a file after this many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -146,6 +149,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     let limits = Limits {
         pixels_max: args.pixels_max,
         split,
+        threads_max: args.threads.map(NonZeroU32::get),
         confine: args.confine,
         ..Limits::default()
     };

@@ -3,6 +3,7 @@
 //!
 //! stdout is data, stderr is the progress bar, the log and the errors. Exit codes are one table: [`Exit`].
 
+pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
@@ -42,6 +43,8 @@ enum Command {
     Convert(convert::Args),
     /// Say what files are and what would be done with them
     Probe(probe::Args),
+    /// Measure how fast this machine converts, and against other programs
+    Bench(bench::Args),
     /// Say what this machine can do and what is in the way
     Doctor(doctor::Args),
     /// List the bot's jobs, cancel them or do them once more, beside a bot that runs or without one
@@ -128,6 +131,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Demo(args) => demo::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Jobs(args) => jobs::run(args),
         Command::LogOut(args) => log_out::run(*args),

@@ -16,6 +16,7 @@ pub struct Control {
     /// The flag of the conversion that this is a part of.
     above: Option<Arc<AtomicBool>>,
     gauge: Arc<Gauge>,
+    born: Instant,
     deadline: Option<Instant>,
     limit: Duration,
 }
@@ -28,6 +29,7 @@ impl Control {
             cancel: Arc::default(),
             above: None,
             gauge: Arc::default(),
+            born: Instant::now(),
             deadline: limit.map(|limit| Instant::now() + limit),
             limit: limit.unwrap_or_default(),
         }
@@ -46,6 +48,14 @@ impl Control {
     /// Asks the conversion to stop; it does within half a second. Cannot be taken back.
     pub fn cancel(&self) {
         self.cancel.store(true, Relaxed);
+    }
+
+    /// Notes that a packet was written: the first one counts.
+    pub(super) fn packet_written(&self) {
+        if self.gauge.first_packet_us.load(Relaxed) == 0 {
+            let us = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.gauge.first_packet_us.store(us.max(1), Relaxed);
+        }
     }
 
     /// The gauge to poll.
@@ -82,6 +92,8 @@ pub struct Gauge {
     total_us: AtomicU64,
     frames: AtomicU64,
     out_bytes: AtomicU64,
+    /// Since the control was made; 0 before there is one.
+    first_packet_us: AtomicU64,
 }
 
 /// One reading of a [`Gauge`].
@@ -142,6 +154,13 @@ impl Gauge {
     pub(super) fn restart(&self) {
         self.behind_ppm.store(0, Relaxed);
         self.pass_ppm.store(0, Relaxed);
+    }
+
+    /// How long after its control was made the first packet was written; `None` before.
+    #[must_use]
+    pub fn first_packet(&self) -> Option<Duration> {
+        let us = self.first_packet_us.load(Relaxed);
+        (us > 0).then(|| Duration::from_micros(us))
     }
 
     pub(super) fn start(&self, total_us: u64) {

@@ -16,6 +16,7 @@
 //! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
 //! libav's own allocation limit and log callback, and the context that each GPU has in this process.
 
+pub mod arguments;
 mod chain;
 pub mod confine;
 pub mod control;
@@ -30,21 +31,25 @@ mod layers;
 pub mod limits;
 pub mod look;
 mod nal;
+pub mod packets;
 pub mod parts;
 pub mod plan;
 pub mod preset;
 pub mod probe;
 pub mod recipe;
 pub mod report;
+pub mod score;
 mod segment;
 mod sei;
 mod sheet;
 mod sniff;
 pub mod structure;
+pub mod synthetic;
 pub mod thumbnail;
 mod timeline;
 mod tone;
 mod transcode;
+pub mod usage;
 mod verify;
 
 pub use self::confine::Confine;

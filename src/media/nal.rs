@@ -9,6 +9,9 @@ const SPS: u8 = 7;
 /// NAL unit type of a slice of an IDR picture.
 const IDR: u8 = 5;
 
+/// NAL unit type of supplemental enhancement information: nothing that a picture is made of.
+const SEI: u8 = 6;
+
 /// The sequence parameter sets that a stream's header holds, and how its packets are framed.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -38,6 +41,11 @@ impl Header {
     /// Whether a packet is an IDR picture: nothing before it is needed from here on.
     pub(super) fn starts_anew(&self, packet: &[u8]) -> bool {
         units(packet, self.length_bytes).any(|unit| unit.first().is_some_and(|header| header & 0x1f == IDR))
+    }
+
+    /// What a packet holds but supplemental enhancement information.
+    pub(super) fn units_without_sei<'a>(&self, packet: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        units(packet, self.length_bytes).filter(|unit| unit.first().is_none_or(|header| header & 0x1f != SEI))
     }
 
     /// Whether a packet brings a sequence parameter set that is not of this header.

@@ -114,6 +114,9 @@ pub struct Report {
     pub wall_s: f64,
     /// Processor time taken by the whole process meanwhile, seconds.
     pub cpu_s: f64,
+    /// From the request to the first packet in the output, seconds; `None` for a picture.
+    #[serde(default)]
+    pub first_packet_s: Option<f64>,
     /// Time that the plan was expected to take, seconds; see [`forecast`](super::forecast).
     #[serde(skip)]
     pub expected_s: f64,

@@ -9,6 +9,7 @@
 mod albums;
 mod awkward;
 mod backup;
+mod bench;
 mod bot;
 mod cancel;
 mod cli;
@@ -35,6 +36,7 @@ mod playground_rooms;
 mod presets;
 mod privacy;
 mod recovery;
+mod score;
 mod segment;
 mod soak;
 mod store;

@@ -27,6 +27,8 @@ mod input;
 mod io;
 pub(super) mod log;
 mod output;
+mod raw;
+mod usage;
 
 pub(super) use self::av::{AvError, configuration, init, release, shrink, versions};
 pub(super) use self::bsf::ColourTagger;
@@ -37,3 +39,5 @@ pub(super) use self::dl::can_load;
 pub(super) use self::graph::{Graph, Source, has_filter};
 pub(super) use self::input::{Input, Patience, StreamFacts};
 pub(super) use self::output::Output;
+pub(super) use self::raw::Plane;
+pub(super) use self::usage::wait;

@@ -156,7 +156,7 @@ fn video_target(job: &Job<'_>, way: &VideoEncode) -> Result<VideoTarget, MediaEr
 }
 
 /// The options of each encoder, in its own words.
-fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
+pub(in crate::media) fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
     let mut options: Vec<(&'static str, String)> = match way.codec {
         VideoCodec::H264 => vec![("preset", way.speed.to_owned()), ("profile", "high".to_owned())],
         // x265 writes to stderr by itself unless it is told not to.

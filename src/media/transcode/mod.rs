@@ -41,6 +41,7 @@ use tempfile::NamedTempFile;
 use self::budget::Budget;
 pub(super) use self::clock::Clock;
 use self::demux::Route;
+pub(super) use self::encode::options as encoder_options;
 pub(super) use self::share::{Share, Span};
 pub(super) use self::spool::{Packets, Spool};
 use super::chain;

@@ -168,7 +168,9 @@ fn write(job: &Job<'_>, output: &mut Output, tracks: &[Track], index: usize, mut
     packet.set_stream(track.output);
     packet.rescale(track.time_base, output.time_base(track.output));
     let outcome = output.write(&mut packet);
-    outcome.map_err(|error| write_error(output, error))
+    outcome.map_err(|error| write_error(output, error))?;
+    job.control.packet_written();
+    Ok(())
 }
 
 /// The cause is what the disk said, where it said something.

@@ -1,0 +1,224 @@
+//! One measurement: processes are started, waited for and accounted. Each is a process of its own, kadr's too, so that
+//! its peak of memory is its own and nothing is warm that would not be.
+//!
+//! The one place where kadr starts a program: for measuring, never for converting.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::media::device::nvml;
+use crate::media::usage::{forget_peak, wait};
+
+/// How often a GPU is asked.
+const LOOK_AT_GPU: Duration = Duration::from_millis(100);
+/// How much of an error is told.
+const ERROR_BYTES_MAX: usize = 400;
+
+/// One run of one piece of work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sample {
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+    pub(super) memory_bytes: Option<u64>,
+    pub(super) first_packet_s: Option<f64>,
+    /// Each job's own time, where there are several.
+    pub(super) jobs_s: Vec<f64>,
+    pub(super) gpu: Option<GpuLoad>,
+    /// kadr's last lines, one a job.
+    pub(super) reports: Vec<Value>,
+}
+
+/// The most that a GPU was asked for meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GpuLoad {
+    pub(super) memory_bytes: u64,
+    pub(super) encoder_percent: Option<u32>,
+    pub(super) decoder_percent: Option<u32>,
+}
+
+/// A program and what it is told.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured must be run; the engine itself starts no process"
+)]
+pub(super) fn command(program: &Path, args: &[String], folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// What a program prints on stdout, for versions and scores.
+pub(super) fn output(program: &Path, args: &[String], folder: &Path) -> Result<String> {
+    let said = command(program, args, folder)
+        .output()
+        .with_context(|| format!("run `{}`", program.display()))?;
+    if !said.status.success() {
+        bail!(
+            "`{}` failed: {}",
+            program.display(),
+            tail(&String::from_utf8_lossy(&said.stderr))
+        );
+    }
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+/// kadr, with all jobs in one process. `args` are those of `kadr convert`.
+pub(super) fn kadr(args: &[String], folder: &Path, gpus: bool) -> Result<Sample> {
+    let program = std::env::current_exe().context("find kadr's own program")?;
+    let (stdout, stderr) = (folder.join("kadr.out"), folder.join("kadr.err"));
+    let mut command = command(&program, args, folder);
+    command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
+    let mut sample = measured(vec![command], gpus, |_| None)?;
+    let lines = std::fs::read_to_string(&stdout)?;
+    let lines = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    sample.value.reports = lines.filter(|line| line["type"] == "report").collect();
+    if !sample.succeeded {
+        bail!("kadr failed: {}", tail(&std::fs::read_to_string(&stderr)?));
+    }
+    let reports = &sample.value.reports;
+    // The end of the process counts as its start here: what cannot be told apart is not to kadr's favour.
+    let first = reports.first().and_then(|report| {
+        let (first_s, wall_s) = (report["first_packet_s"].as_f64()?, report["wall_s"].as_f64()?);
+        Some(sample.value.wall_s - wall_s + first_s)
+    });
+    sample.value.first_packet_s = first.filter(|_| reports.len() == 1);
+    sample.value.jobs_s = reports.iter().filter_map(|report| report["wall_s"].as_f64()).collect();
+    Ok(sample.value)
+}
+
+/// A peer, a process a job. `watch` asks for its first packet, which costs it a little: not in rounds that count.
+pub(super) fn peer(program: &Path, jobs: &[Vec<String>], folder: &Path, gpus: bool, watch: bool) -> Result<Sample> {
+    let stderr = folder.join("peer.err");
+    let errors = File::create(&stderr)?;
+    let mut commands = Vec::new();
+    for args in jobs {
+        let mut args = args.clone();
+        if watch {
+            let progress = ["-progress", "pipe:1", "-stats_period", "0.02"].map(str::to_owned);
+            args.splice(0..0, progress);
+        }
+        let mut command = command(program, &args, folder);
+        command.stdout(if watch { Stdio::piped() } else { Stdio::null() });
+        command.stderr(errors.try_clone()?);
+        commands.push(command);
+    }
+    let sample = measured(commands, gpus, first_progress)?;
+    if !sample.succeeded {
+        let what = tail(&std::fs::read_to_string(&stderr)?);
+        bail!("`{}` failed: {what}", program.display());
+    }
+    Ok(sample.value)
+}
+
+struct Measured {
+    value: Sample,
+    succeeded: bool,
+}
+
+/// Runs all at once and waits for each on a thread of its own, so that each one's end is seen when it comes.
+fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Option<Duration>) -> Result<Measured> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let gpu = gpus.then(|| scope.spawn(|| watch_gpu(&stop)));
+        let own_peak = forget_peak();
+        let began = Instant::now();
+        let mut running = Vec::new();
+        for command in &mut commands {
+            let mut child = command
+                .spawn()
+                .with_context(|| format!("start `{}`", command.get_program().to_string_lossy()))?;
+            let started = Instant::now();
+            running.push(scope.spawn(move || {
+                let first = watch(&mut child);
+                let usage = wait(&child, own_peak);
+                (usage, first, started.elapsed())
+            }));
+        }
+        let mut ended = Vec::new();
+        for thread in running {
+            ended.push(thread.join().map_err(|_| anyhow::anyhow!("a watcher panicked"))?);
+        }
+        let mut sample = Sample {
+            wall_s: began.elapsed().as_secs_f64(),
+            memory_bytes: Some(0),
+            ..Sample::default()
+        };
+        stop.store(true, Relaxed);
+        sample.gpu = gpu.and_then(|thread| thread.join().ok().flatten());
+        let mut succeeded = true;
+        let alone = ended.len() == 1;
+        for (usage, first, took) in ended {
+            let usage = usage.context("wait for what is measured")?;
+            succeeded &= usage.status.success();
+            sample.cpu_s += usage.cpu.as_secs_f64();
+            sample.memory_bytes = sample
+                .memory_bytes
+                .zip(usage.memory_bytes_max)
+                .map(|(sum, one)| sum + one);
+            sample.jobs_s.push(took.as_secs_f64());
+            sample.first_packet_s = first.filter(|_| alone).map(|first| first.as_secs_f64());
+        }
+        Ok(Measured {
+            value: sample,
+            succeeded,
+        })
+    })
+}
+
+/// When ffmpeg says that a frame was written; reads to the end of what it says.
+fn first_progress(child: &mut Child) -> Option<Duration> {
+    let began = Instant::now();
+    let stdout = child.stdout.take()?;
+    let mut lines = BufReader::new(stdout).lines();
+    let first = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let frames: u64 = line.strip_prefix("frame=")?.trim().parse().ok()?;
+        (frames > 0).then(|| began.elapsed())
+    });
+    // It must not block on a full pipe.
+    lines.for_each(drop);
+    first
+}
+
+/// The most of what NVML tells until it is over; `None` without an answer.
+fn watch_gpu(stop: &AtomicBool) -> Option<GpuLoad> {
+    let used = |facts: &nvml::Facts| facts.gpus.iter().filter_map(|gpu| gpu.memory_used_bytes).sum::<u64>();
+    let idle = used(&nvml::facts().ok()?);
+    let mut most = GpuLoad::default();
+    while !stop.load(Relaxed) {
+        let facts = nvml::facts().ok()?;
+        most.memory_bytes = most.memory_bytes.max(used(&facts).saturating_sub(idle));
+        for gpu in &facts.gpus {
+            most.encoder_percent = most.encoder_percent.max(gpu.encoder_percent);
+            most.decoder_percent = most.decoder_percent.max(gpu.decoder_percent);
+        }
+        thread::sleep(LOOK_AT_GPU);
+    }
+    Some(most)
+}
+
+/// Brings a file into the page cache, for all rounds alike.
+pub(super) fn warm(path: &Path) -> Result<()> {
+    let mut file = File::open(path).with_context(|| format!("open `{}`", path.display()))?;
+    let mut buffer = vec![0; 1 << 16];
+    while file.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// The last words of an error.
+fn tail(text: &str) -> String {
+    let text = text.trim();
+    let from = text.len().saturating_sub(ERROR_BYTES_MAX);
+    let from = (from..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[from..].replace('\n', " / ")
+}
