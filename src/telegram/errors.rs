@@ -79,6 +79,15 @@ impl CallError {
         self.says(&["Logged out"])
     }
 
+    /// Whether the platform itself said nothing: no answer, or one of a gateway before it.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsent(_) | Self::Lost(_) | Self::Refused { code: 500.., .. }
+        )
+    }
+
     /// Whether the call certainly had no effect, so that a send may be repeated.
     #[must_use]
     pub fn is_surely_undone(&self) -> bool {

@@ -95,6 +95,8 @@ pub struct Worker<S, C> {
     lost: Lost,
     /// Raised at shutdown once the grace time is over.
     interrupt: CancellationToken,
+    /// Raised once no job runs any more.
+    over: CancellationToken,
 }
 
 impl<S, C> std::fmt::Debug for Worker<S, C> {
@@ -116,6 +118,7 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             peeks: Arc::clone(&self.peeks),
             lost: self.lost.clone(),
             interrupt: self.interrupt.clone(),
+            over: self.over.clone(),
         }
     }
 }
@@ -132,6 +135,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             peeks: Arc::default(),
             lost: Lost::default(),
             interrupt: CancellationToken::new(),
+            over: CancellationToken::new(),
         }
     }
 
@@ -162,11 +166,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::warn!(%error, "the scratch space could not be swept");
         }
         point("swept");
-        let watching = CancellationToken::new();
-        let canceller = tokio::spawn(self.clone().watch(watching.clone()));
-        let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
+        let canceller = tokio::spawn(self.clone().watch(self.over.clone()));
+        let teller = tokio::spawn(self.clone().tell_all(self.over.clone()));
         let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
-        let sweeper = tokio::spawn(self.clone().sweep(watching.clone()));
+        let sweeper = tokio::spawn(self.clone().sweep(self.over.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
             .lane(false, self.options.jobs_max.max(1), shutdown.clone())
@@ -174,7 +177,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let Err(error) = express.await {
             tracing::error!(%error, "the express lane broke");
         }
-        watching.cancel();
+        self.over.cancel();
         for task in [canceller, teller, looks, sweeper] {
             let _ = task.await;
         }
@@ -192,6 +195,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 () = shutdown.cancelled() => break,
             };
             let Ok(permit) = permit else { break };
+            if self.courier.is_away() {
+                drop(permit);
+                tokio::select! {
+                    () = tokio::time::sleep(CLAIM_EVERY) => {}
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
             while jobs.try_join_next().is_some() {}
             changes.mark_unchanged();
             let limits = ClaimLimits {

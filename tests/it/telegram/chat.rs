@@ -245,6 +245,7 @@ async fn hand() -> Hand {
             access: kadr::telegram::access::Access::default(),
             throttle: std::sync::Arc::default(),
             turns: std::sync::Arc::default(),
+            pulse: std::sync::Arc::default(),
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
             look_bytes_max: 0,
