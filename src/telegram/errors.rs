@@ -2,6 +2,7 @@
 //!
 //! Words and codes are the server's own (telegram-bot-api, `Client.cpp`). They are matched here and nowhere else.
 
+use std::io::ErrorKind as Kind;
 use std::time::Duration;
 
 use crate::courier::CourierError;
@@ -121,7 +122,12 @@ impl CallError {
 #[must_use]
 pub fn classify(error: CallError) -> CourierError {
     match error {
-        CallError::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+        CallError::Disk(error)
+            if matches!(
+                error.kind(),
+                Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge
+            ) =>
+        {
             CourierError::Hopeless(Reason::DiskFull)
         }
         CallError::Disk(error) => CourierError::Transient {
