@@ -273,7 +273,7 @@ impl<S: Store> TelegramCourier<S> {
                 Ok(())
             }
             // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
-            Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
+            Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Unconfirmed))),
             Err(error) => Err(CallFailed::of_store(&error)),
         }
     }

@@ -3,7 +3,7 @@
 //! A call that fails says little; one that fails while nothing else is answered either says that the platform is away. Then
 //! the worker claims nothing and no job loses a try. The listener's poll is the probe, and the first answer ends the outage.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A poll is answered within 25 s: so long without any answer, and it is no single call that fails.
@@ -15,10 +15,28 @@ const REST_MAX: Duration = Duration::from_secs(30);
 const TOLD_EVERY: Duration = Duration::from_secs(600);
 
 /// Shared by all who call the platform.
-#[derive(Debug, Default)]
-pub struct Pulse(Mutex<Option<Instant>>);
+#[derive(Debug)]
+pub struct Pulse {
+    away_after: Duration,
+    silent_since: Mutex<Option<Instant>>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new(AWAY_AFTER)
+    }
+}
 
 impl Pulse {
+    /// The platform is away after so much silence.
+    #[must_use]
+    pub fn new(away_after: Duration) -> Self {
+        Self {
+            away_after,
+            silent_since: Mutex::default(),
+        }
+    }
+
     /// The platform answered, whatever it said.
     pub fn answered(&self) {
         *self.silent_since() = None;
@@ -32,11 +50,11 @@ impl Pulse {
     /// Whether nothing was answered for so long that the platform must be away.
     pub fn is_away(&self, now: Instant) -> bool {
         self.silent_since()
-            .is_some_and(|since| now.saturating_duration_since(since) >= AWAY_AFTER)
+            .is_some_and(|since| now.saturating_duration_since(since) >= self.away_after)
     }
 
-    fn silent_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn silent_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.silent_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One job, phase by phase, from its claim to its end.
 
+use std::io::ErrorKind as Kind;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -144,10 +145,16 @@ impl<S: Store, C: Courier> Worker<S, C> {
         {
             return self.deliver(job, parcel, None, stand).await;
         }
-        let Ok(scratch) = self.workdir.scratch(job.id, job.request.wish.recipe.preset) else {
-            return Ok(End::Finished(Outcome::Failed {
-                reason: Reason::DiskFull,
-            }));
+        let scratch = match self.workdir.scratch(job.id, job.request.wish.recipe.preset) {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                tracing::error!(%error, "no scratch folder");
+                let reason = match error.kind() {
+                    Kind::StorageFull | Kind::QuotaExceeded => Reason::DiskFull,
+                    _ => Reason::Internal,
+                };
+                return Ok(End::Finished(Outcome::Failed { reason }));
+            }
         };
         if let (Phase::Deliver, Some(parcel), true) = (job.phase, &job.parcel, scratch.output.exists()) {
             return self.deliver(job, parcel, Some(&scratch), stand).await;
@@ -230,6 +237,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             watch: watch.clone(),
         });
         let report = convert_blocking(
+            job.id,
             scratch.clone(),
             job.request.wish.recipe,
             Arc::clone(&self.options),

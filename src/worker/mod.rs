@@ -13,6 +13,9 @@
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
 //!
+//! While the platform is away nothing is claimed, and what its outage cut short costs no try. Deaths of the process are held
+//! against the jobs that its last words name.
+//!
 //! A slot is free only when the engine has let go of it: the permit rides in the engine's closure. An engine that does not
 //! come back is given up two seconds after its time limit: its job ends, its slot stays taken. A cancel that meets a
 //! delivery in flight abandons the call and ends the job as canceled; a delivery that was confirmed before stays
@@ -40,7 +43,7 @@ use self::teller::Stand;
 use crate::courier::{Courier, Notice};
 use crate::crash::point;
 use crate::job::{Job, JobId, Reason};
-use crate::media::{Limits, Machine};
+use crate::media::{Limits, Machine, last_words};
 use crate::store::{ClaimLimits, Store, StoreError};
 use crate::workdir::Workdir;
 
@@ -97,6 +100,8 @@ pub struct Worker<S, C> {
     interrupt: CancellationToken,
     /// Raised once no job runs any more.
     over: CancellationToken,
+    /// What the process before this one was at when it crashed.
+    named: Arc<[i64]>,
 }
 
 impl<S, C> std::fmt::Debug for Worker<S, C> {
@@ -119,6 +124,7 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             lost: self.lost.clone(),
             interrupt: self.interrupt.clone(),
             over: self.over.clone(),
+            named: Arc::clone(&self.named),
         }
     }
 }
@@ -136,6 +142,16 @@ impl<S: Store, C: Courier> Worker<S, C> {
             lost: Lost::default(),
             interrupt: CancellationToken::new(),
             over: CancellationToken::new(),
+            named: Arc::default(),
+        }
+    }
+
+    /// Knows which jobs the process before this one was converting when it crashed.
+    #[must_use]
+    pub fn after_crash_of(self, named: Vec<i64>) -> Self {
+        Self {
+            named: named.into(),
+            ..self
         }
     }
 
@@ -144,7 +160,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
     /// # Errors
     /// Only where the store fails at start; later errors are logged and tried again.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        for job in self.store.recover().await? {
+        let named = self.named.iter().copied().map(JobId).collect();
+        for job in self.store.recover(named).await? {
             tracing::warn!(job = %job.id, "quarantined: its file crashed the process twice");
             self.tell_end(
                 &job,
@@ -153,6 +170,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 },
             )
             .await;
+        }
+        if let Err(error) = last_words::forget() {
+            tracing::warn!(%error, "the last words of the process before stay");
         }
         point("recovered");
         let live: Vec<JobId> = self

@@ -18,6 +18,7 @@ mod day;
 mod disk;
 mod doctor;
 mod fake_driver;
+mod faults;
 mod gpu;
 mod health;
 mod jobs;

@@ -378,7 +378,10 @@ async fn a_lost_answer_to_a_send_is_never_sent_again() {
     let first = hand.deliver().await.unwrap_err();
     assert!(matches!(first, CourierError::Transient { .. }), "{first}");
     let second = hand.deliver().await.unwrap_err();
-    assert!(matches!(second, CourierError::Hopeless(Reason::Network)), "{second}");
+    assert!(
+        matches!(second, CourierError::Hopeless(Reason::Unconfirmed)),
+        "{second}"
+    );
     assert_eq!(hand.videos(), 1);
 }
 
