@@ -18,6 +18,7 @@ use crate::telegram::{
     self,
     access::{Access, Place},
     local::{Folder, Shared},
+    pulse::Pulse,
     throttle::Throttle,
     turns::Turns,
 };
@@ -193,6 +194,8 @@ pub struct Config {
     pub throttle: Arc<Throttle>,
     /// Shared by all who change a chat's questions.
     pub turns: Arc<Turns>,
+    /// Shared by all who call the platform.
+    pub pulse: Arc<Pulse>,
     /// The largest file that is fetched, bytes.
     pub fetch_bytes_max: u64,
     /// The largest result that is sent, bytes.
@@ -258,6 +261,7 @@ impl Config {
             look_bytes_max: given.look_max_bytes.or(file.look_max_bytes).unwrap_or(LOOK_BYTES_MAX),
             throttle: Arc::default(),
             turns: Arc::default(),
+            pulse: Arc::default(),
             database,
             backup_every: backup_every(&given, &file),
             work_dir,
@@ -325,6 +329,7 @@ impl Config {
             access: self.access.clone(),
             throttle: Arc::clone(&self.throttle),
             turns: Arc::clone(&self.turns),
+            pulse: Arc::clone(&self.pulse),
             fetch_bytes_max: self.fetch_bytes_max,
             send_bytes_max: self.send_bytes_max,
             look_bytes_max: self.look_bytes_max,
@@ -358,6 +363,7 @@ impl fmt::Display for Config {
             look_bytes_max,
             throttle: _,
             turns: _,
+            pulse: _,
             database,
             backup_every,
             work_dir,

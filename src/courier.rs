@@ -164,6 +164,11 @@ impl std::error::Error for CourierError {}
 
 /// A chat platform, seen from a worker. Dropping a returned future abandons the call.
 pub trait Courier: Send + Sync + 'static {
+    /// Whether the platform answers nobody: then no job is begun, and none loses a try.
+    fn is_away(&self) -> bool {
+        false
+    }
+
     /// Streams a source into `into`, which does not exist yet; `attempt` counts from 1. Never holds the file in memory.
     fn fetch(
         &self,

@@ -313,6 +313,8 @@ pub enum Reason {
     },
     /// The network or the platform failed too often.
     Network,
+    /// It was sent, and nobody knows whether it arrived: the answer was lost, or the process died before it.
+    Unconfirmed,
     /// No disk space.
     DiskFull,
     /// The file crashed the process before and is refused for a while.
@@ -326,7 +328,7 @@ impl Reason {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::TimeLimit { .. } | Self::Network | Self::DiskFull | Self::Internal => true,
+            Self::TimeLimit { .. } | Self::Network | Self::Unconfirmed | Self::DiskFull | Self::Internal => true,
             Self::Refused { .. }
             | Self::TooLargeToFetch { .. }
             | Self::TooLargeToSend { .. }
@@ -391,6 +393,13 @@ pub struct Parcel {
     pub look: Option<Look>,
 }
 
+/// A crash whose last words named the job: two are the file's own fault.
+pub const BLAME_NAMED: u32 = 3;
+/// A death without last words (`kill -9`, a power cut, too little memory), which is seldom the file's: six are.
+pub const BLAME_UNNAMED: u32 = 1;
+/// Enough for quarantine.
+pub const BLAME_MAX: u32 = 6;
+
 /// One accepted request on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
@@ -404,8 +413,9 @@ pub struct Job {
     pub phase: Phase,
     /// How many times it was claimed, interruptions by shutdown not counted.
     pub attempt: u32,
-    /// Times the process died while this job was in [`Phase::Convert`].
-    pub crashes: u32,
+    /// How much speaks against its file: for each death of the process while this job was in [`Phase::Convert`],
+    /// [`BLAME_NAMED`] or [`BLAME_UNNAMED`]. At [`BLAME_MAX`] the file is quarantined.
+    pub blame: u32,
     /// The message in chat that shows how it stands and becomes the result.
     pub status_message: Option<MessageId>,
     /// The result, once there is one.

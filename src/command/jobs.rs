@@ -264,7 +264,7 @@ fn line_of(listed: &Listed) -> Value {
         "phase": job.phase,
         "age_s": listed.age_s,
         "attempts": job.attempt,
-        "crashes": job.crashes,
+        "blame": job.blame,
         "wish": job.request.wish.to_string(),
         "size_bytes": job.request.source.size_bytes,
         "reason": job.reason,

@@ -41,6 +41,8 @@ pub(super) fn start(folder: &Path) -> Result<Guards> {
         .with(
             fmt::layer()
                 .with_writer(Hiding(std::io::stderr))
+                // It would complain on stderr, and panic where that is what cannot be written.
+                .log_internal_errors(false)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
                 .with_filter(filter()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::doctor::examine::known_bad;
 use super::{Exit, UsageError, health, logs, print_line, secrets, walls};
 use crate::config::{Config, ConfigError, Settings};
-use crate::media::device::installed::Ffmpeg;
+use crate::media::{device::installed::Ffmpeg, last_words};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::backup::{Backup, backups};
 use crate::store::{Store, StoreError};
@@ -131,7 +131,12 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     };
     let courier = Arc::new(TelegramCourier::new(&config.telegram(), store.clone())?);
     let workdir = Workdir::open(&config.work_dir).context("make the work folder")?;
-    let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());
+    // After the lock: another bot's note is none of ours.
+    let named = last_words::keep(&config.database.with_extension("crash")).context("keep last words")?;
+    if !named.is_empty() {
+        tracing::error!(jobs = ?named, "the process before this one crashed while it converted these");
+    }
+    let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone()).after_crash_of(named);
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {

@@ -14,7 +14,8 @@
 //! Whatever reads a stranger's bytes does it on a thread that can open nothing ([`confine`]): the file comes opened.
 //! Callers hold a [`Control`]: they raise its cancel flag and poll its gauge; the engine never calls them back.
 //! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
-//! libav's own allocation limit and log callback, and the context that each GPU has in this process.
+//! libav's own allocation limit and log callback, the handler of fatal signals ([`last_words`]), and the context that
+//! each GPU has in this process.
 
 pub mod arguments;
 mod chain;
@@ -27,6 +28,7 @@ mod ffi;
 pub mod forecast;
 pub mod info;
 mod jpeg;
+pub mod last_words;
 mod layers;
 pub mod limits;
 pub mod look;

@@ -40,9 +40,13 @@ pub fn thumbnail(video: &Path, jpeg: &Path, confine: Confine, control: &Control)
     })?;
     File::create(jpeg)
         .and_then(|mut file| file.write_all(&bytes))
-        .map_err(|source| MediaError::Io {
-            doing: "write the thumbnail",
-            source,
+        .map_err(|source| {
+            // Half a picture would be sent, and the platform refuses the whole video for it.
+            let _ = std::fs::remove_file(jpeg);
+            MediaError::Io {
+                doing: "write the thumbnail",
+                source,
+            }
         })
 }
 

@@ -13,6 +13,8 @@ pub enum Fault {
     TooManyRequests(u64),
     /// 500.
     ServerError,
+    /// 502 with a page of HTML: what stands before the server speaks for it.
+    BadGateway,
     /// A refusal: HTTP status and description.
     Refuse(u16, String),
     /// 409, as if another program polled with the same token.
@@ -23,6 +25,8 @@ pub enum Fault {
     Reset,
     /// The call takes effect, then the connection breaks.
     LostAnswer,
+    /// The call takes effect, then the connection breaks in the middle of the answer.
+    CutAnswer,
     /// The call waits so long before it is read, milliseconds; a download pauses in the middle.
     Stall(u64),
     /// A body comes this slowly, bytes a second: a download's on its way out, an upload's on its way in.
@@ -59,6 +63,11 @@ impl Faults {
             chance: chance.clamp(0.0, 1.0),
             fault,
         });
+    }
+
+    pub(super) fn left(&self) -> u32 {
+        let left = self.planned.iter().map(|planned| planned.times_left);
+        left.fold(0, u32::saturating_add)
     }
 
     pub(super) fn clear(&mut self) {

@@ -342,6 +342,12 @@ impl Playground {
             .read(|world| world.faults.plan(method, times, chance, fault));
     }
 
+    /// How many planned faults nothing has met yet.
+    #[must_use]
+    pub fn faults_due(&self) -> u32 {
+        self.shared.read(|world| world.faults.left())
+    }
+
     /// Forgets all planned faults.
     pub fn clear_faults(&self) {
         self.shared.read(|world| world.faults.clear());

@@ -26,6 +26,7 @@ const POLL_S_MAX: u64 = 50;
 const UPDATES_MAX: usize = 100;
 /// Pieces that a slow body comes in, per second.
 const PIECES_PER_S: u64 = 10;
+const CUT_AFTER: Duration = Duration::from_millis(50);
 
 pub(super) async fn call(
     State(shared): State<Arc<Shared>>,
@@ -48,7 +49,13 @@ pub(super) async fn call(
             shared.change(|world| world.record(&method, Value::Null, Err(&broken)));
             return hang_up(&cut);
         }
-        Some(Fault::LostAnswer) | None => {}
+        Some(Fault::BadGateway) => {
+            params::drain(request.into_body()).await;
+            let refused = Refusal(502, "Bad Gateway".to_owned(), None);
+            shared.change(|world| world.record(&method, Value::Null, Err(&refused)));
+            return bad_gateway();
+        }
+        Some(Fault::LostAnswer | Fault::CutAnswer) | None => {}
         Some(refusing) => {
             params::drain(request.into_body()).await;
             let refused = refusal_of(refusing);
@@ -66,18 +73,45 @@ pub(super) async fn call(
         Err(refused) => return finish(&shared, &method, Value::Null, Err(refused)),
     };
     if method == "getupdates" {
-        return poll(&shared, &params).await;
+        return spoil(poll(&shared, &params).await, fault.as_ref(), &cut).await;
     }
     let shown = params.shown();
     if let Err(refused) = params::read_named(&intake, &mut params).await {
         return finish(&shared, &method, shown, Err(refused));
     }
     let outcome = shared.change(|world| methods::call(world, &method, &mut params));
-    let response = finish(&shared, &method, shown, outcome);
-    if fault == Some(Fault::LostAnswer) {
-        return hang_up(&cut);
+    spoil(finish(&shared, &method, shown, outcome), fault.as_ref(), &cut).await
+}
+
+/// What takes effect and is not heard of.
+async fn spoil(response: Response, fault: Option<&Fault>, cut: &Cut) -> Response {
+    match fault {
+        Some(Fault::LostAnswer) => hang_up(cut),
+        Some(Fault::CutAnswer) => {
+            let (head, body) = response.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let half = whole.slice(..whole.len() / 2);
+            let cut = cut.clone();
+            let rest = futures::stream::once(async move {
+                // What was written before reaches the client first.
+                tokio::time::sleep(CUT_AFTER).await;
+                cut.0.cancel();
+                Ok(Bytes::new())
+            });
+            let body = futures::stream::iter([Ok::<_, std::io::Error>(half)]).chain(rest);
+            let mut response = Response::from_parts(head, Body::from_stream(body));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, header::HeaderValue::from(whole.len()));
+            response
+        }
+        _ => response,
     }
-    response
+}
+
+fn bad_gateway() -> Response {
+    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body>\r\n</html>\r\n";
+    (StatusCode::BAD_GATEWAY, axum::response::Html(page)).into_response()
 }
 
 fn refusal_of(fault: &Fault) -> Refusal {
@@ -202,7 +236,12 @@ pub(super) async fn download(
     let (Some(stored), Some(TOKEN)) = (stored, bot.strip_prefix("bot")) else {
         return refusal(&Refusal(404, "Not Found".to_owned(), None));
     };
+    let fault = match fault {
+        Some(Fault::CutAnswer) => Some(Fault::ShortRead(stored.size / 2)),
+        fault => fault,
+    };
     match &fault {
+        Some(Fault::BadGateway) => return bad_gateway(),
         Some(Fault::Reset | Fault::LostAnswer) => return hang_up(&cut),
         Some(Fault::Stall(_) | Fault::Slow(_) | Fault::ShortRead(_)) | None => {}
         Some(refusing) => return refusal(&refusal_of(refusing)),

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
 use super::errors::CallError;
+use super::pulse::Pulse;
 use super::throttle::Throttle;
 use crate::courier::Meter;
 use crate::crash::point;
@@ -34,6 +35,7 @@ pub(super) struct Api {
     calls: reqwest::Client,
     downloads: reqwest::Client,
     throttle: Arc<Throttle>,
+    pulse: Arc<Pulse>,
 }
 
 impl std::fmt::Debug for Api {
@@ -51,7 +53,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Api {
-    pub(super) fn new(api_url: &str, token: &str, throttle: Arc<Throttle>) -> reqwest::Result<Self> {
+    pub(super) fn new(api_url: &str, token: &str, throttle: Arc<Throttle>, pulse: Arc<Pulse>) -> reqwest::Result<Self> {
         let api_url = api_url.trim_end_matches('/');
         let client = || reqwest::Client::builder().connect_timeout(Duration::from_secs(CONNECT_S));
         Ok(Self {
@@ -60,7 +62,23 @@ impl Api {
             calls: client().build()?,
             downloads: client().read_timeout(STALL).build()?,
             throttle,
+            pulse,
         })
+    }
+
+    /// Whether the platform answers nobody.
+    pub(super) fn is_away(&self) -> bool {
+        self.pulse.is_away(Instant::now())
+    }
+
+    /// Takes note of whether there was an answer at all.
+    fn heard<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
+        match &outcome {
+            Err(error) if error.is_silence() => self.pulse.missed(Instant::now()),
+            Err(CallError::Disk(_)) => {}
+            _ => self.pulse.answered(),
+        }
+        outcome
     }
 
     /// Whether a message may go out to a chat right now.
@@ -95,7 +113,7 @@ impl Api {
             .post(format!("{}/{method}", self.base))
             .timeout(Duration::from_secs(timeout_s))
             .json(body);
-        answer(request).await
+        self.heard(answer(request).await)
     }
 
     /// A small call that outlasts flood limits and passing faults. For what may be done twice without harm.
@@ -147,14 +165,19 @@ impl Api {
             form = form.part(part.name.clone(), piece);
         }
         let request = self.calls.post(format!("{}/{method}", self.base)).multipart(form);
-        tokio::select! {
+        let outcome = tokio::select! {
             answer = answer(request) => answer,
             what = stalled(&moved, total_bytes, STALL, answer_within) => Err(CallError::Lost(what)),
-        }
+        };
+        self.heard(outcome)
     }
 
     /// Streams a file of the server to disk; checks the status and the length.
     pub(super) async fn download(&self, file_path: &str, into: &Path, meter: &Meter) -> Result<u64, CallError> {
+        self.heard(self.download_once(file_path, into, meter).await)
+    }
+
+    async fn download_once(&self, file_path: &str, into: &Path, meter: &Meter) -> Result<u64, CallError> {
         let response = self
             .downloads
             .get(format!("{}/{file_path}", self.files))

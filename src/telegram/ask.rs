@@ -29,6 +29,12 @@ impl Told {
         }
         albums.insert((chat, album.to_owned()))
     }
+
+    /// It did not arrive: it is said again.
+    fn missed(&self, chat: ChatId, album: &str) {
+        let mut albums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        albums.remove(&(chat, album.to_owned()));
+    }
 }
 
 /// What the store said to each file.
@@ -112,7 +118,11 @@ impl<S: Store> Talk<'_, S> {
             if album.is_some_and(|album| !self.desk.told.is_first(self.sender.chat, album)) {
                 return Ok(());
             }
-            return self.reply(message, &words, None).await.map(drop);
+            let replied = self.reply(message, &words, None).await;
+            if let (Err(_), Some(album)) = (&replied, album) {
+                self.desk.told.missed(self.sender.chat, album);
+            }
+            return replied.map(drop);
         }
         match answer {
             // The batch that it joined has its status message.

@@ -53,7 +53,12 @@ impl<S: Store> TelegramCourier<S> {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(options: &Options, store: S) -> anyhow::Result<Self> {
-        let api = Api::new(&options.api_url, &options.token, Arc::clone(&options.throttle))?;
+        let api = Api::new(
+            &options.api_url,
+            &options.token,
+            Arc::clone(&options.throttle),
+            Arc::clone(&options.pulse),
+        )?;
         Ok(Self {
             fetcher: Fetcher {
                 api: api.clone(),
@@ -268,7 +273,7 @@ impl<S: Store> TelegramCourier<S> {
                 Ok(())
             }
             // Perhaps it arrived, perhaps not: its requester decides with the Retry button.
-            Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Network))),
+            Ok(false) => Err(CallFailed::Known(CourierError::Hopeless(Reason::Unconfirmed))),
             Err(error) => Err(CallFailed::of_store(&error)),
         }
     }
@@ -476,6 +481,10 @@ impl From<CallError> for CallFailed {
 }
 
 impl<S: Store> Courier for TelegramCourier<S> {
+    fn is_away(&self) -> bool {
+        self.api.is_away()
+    }
+
     async fn fetch(&self, source: &Source, attempt: u32, into: &Path, meter: &Meter) -> Result<u64, CourierError> {
         self.fetcher.fetch(source, attempt, into, meter).await
     }

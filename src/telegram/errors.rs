@@ -2,6 +2,7 @@
 //!
 //! Words and codes are the server's own (telegram-bot-api, `Client.cpp`). They are matched here and nowhere else.
 
+use std::io::ErrorKind as Kind;
 use std::time::Duration;
 
 use crate::courier::CourierError;
@@ -79,6 +80,15 @@ impl CallError {
         self.says(&["Logged out"])
     }
 
+    /// Whether the platform itself said nothing: no answer, or one of a gateway before it.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsent(_) | Self::Lost(_) | Self::Refused { code: 500.., .. }
+        )
+    }
+
     /// Whether the call certainly had no effect, so that a send may be repeated.
     #[must_use]
     pub fn is_surely_undone(&self) -> bool {
@@ -112,7 +122,12 @@ impl CallError {
 #[must_use]
 pub fn classify(error: CallError) -> CourierError {
     match error {
-        CallError::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+        CallError::Disk(error)
+            if matches!(
+                error.kind(),
+                Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge
+            ) =>
+        {
             CourierError::Hopeless(Reason::DiskFull)
         }
         CallError::Disk(error) => CourierError::Transient {

@@ -23,6 +23,7 @@
 //! keyboard   pure: messages and buttons as the Bot API takes them
 //! turns      who may change a chat's questions
 //! throttle   pure: how fast messages may go out
+//! pulse      pure: whether the platform answers at all
 //! errors     pure: what a failed call means
 //! text       every word that users read (Fluent, Russian and English)
 //! local      files of a Bot API server of one's own
@@ -51,6 +52,7 @@ pub mod looks;
 pub mod pace;
 mod parcel;
 mod presses;
+pub mod pulse;
 mod settings;
 pub mod text;
 pub mod throttle;
@@ -59,7 +61,7 @@ pub mod wish;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use teloxide::types::Update;
@@ -73,6 +75,7 @@ use self::dialogue::{Desk, Handled, HandlerError};
 use self::errors::CallError;
 use self::intake::Press;
 use self::local::Shared;
+use self::pulse::{Patience, Pulse};
 use self::throttle::Throttle;
 use self::turns::Turns;
 use crate::crash::point;
@@ -90,8 +93,12 @@ const LOGGED_OUT: &str = "the bot is logged out of this Bot API server, which le
 const LOG_OUT_S: u64 = 30;
 const POLL_S: u64 = 25;
 const BACK_OFF: Duration = Duration::from_secs(2);
-/// The longest wait for a store that fails.
-const STORE_REST_MAX: Duration = Duration::from_secs(30);
+/// However long a flood limit is said to last, polls are tried again after this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// The longest wait for a store that fails, or a platform that takes no answer; and tries of an answer that it does not
+/// take while it answers others: half an hour and more.
+const REST_MAX: Duration = Duration::from_secs(30);
+const ANSWER_TRIES_MAX: u32 = 40;
 /// Handlers get so long to end at shutdown; what they did not finish is replayed.
 const HANDLERS_GRACE: Duration = Duration::from_secs(10);
 /// Chats that may have a lane at once; beyond it idle ones are closed.
@@ -114,6 +121,8 @@ pub struct Options {
     pub throttle: Arc<Throttle>,
     /// Shared by all who change a chat's questions.
     pub turns: Arc<Turns>,
+    /// Shared by all who call the platform.
+    pub pulse: Arc<Pulse>,
     /// The largest file that is fetched from the server, bytes.
     pub fetch_bytes_max: u64,
     /// The largest file that is sent to it, bytes.
@@ -136,7 +145,7 @@ impl std::fmt::Debug for Options {
 /// # Errors
 /// Where the server does not answer, or refuses; without the token.
 pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
-    match Api::new(api_url, token, Arc::default())?
+    match Api::new(api_url, token, Arc::default(), Arc::default())?
         .call("logOut", &json!({}), LOG_OUT_S)
         .await
     {
@@ -153,7 +162,12 @@ pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Where the token is refused, another process polls with it, or the store fails.
 pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let api = Api::new(&options.api_url, &options.token, Arc::clone(&options.throttle))?;
+    let api = Api::new(
+        &options.api_url,
+        &options.token,
+        Arc::clone(&options.throttle),
+        Arc::clone(&options.pulse),
+    )?;
     let Some(name) = introduce(&api, &shutdown).await? else {
         return Ok(());
     };
@@ -174,6 +188,7 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
         desk,
         lanes: HashMap::new(),
         tasks: TaskTracker::new(),
+        stop: shutdown.clone(),
     };
     for update in store.unhandled_updates().await? {
         lanes.put(update);
@@ -188,15 +203,22 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
 
 /// Asks who we are until there is an answer, and sets the commands. `None` at shutdown.
 async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Option<String>> {
+    let mut patience = Patience::default();
     let me = loop {
-        match api.call("getMe", &json!({}), 15).await {
+        let rest = match api.call("getMe", &json!({}), 15).await {
             Ok(me) => break me,
             Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
             Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
-            Err(error) => tracing::warn!(?error, "Telegram does not answer yet"),
-        }
+            Err(error) => {
+                let (rest, is_told) = patience.failed(Instant::now());
+                if is_told {
+                    tracing::warn!(?error, "Telegram does not answer yet");
+                }
+                rest
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(BACK_OFF) => {}
+            () = tokio::time::sleep(rest) => {}
             () = shutdown.cancelled() => return Ok(None),
         }
     };
@@ -220,7 +242,7 @@ async fn listen<S: Store>(
     lanes: &mut Lanes<S>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut offset = 0;
+    let (mut offset, mut patience) = (0, Patience::default());
     while !shutdown.is_cancelled() {
         let body = json!({
             "offset": offset,
@@ -240,14 +262,17 @@ async fn listen<S: Store>(
             Err(CallError::Refused { code: 401, .. }) => anyhow::bail!("Telegram no longer knows this token"),
             Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
             Err(error) => {
+                let (rest, is_told) = patience.failed(Instant::now());
+                if is_told {
+                    tracing::warn!(?error, "no updates; it is tried on, and told every 10 minutes");
+                }
                 let wait = match &error {
                     CallError::Refused {
                         retry_after_s: Some(seconds),
                         ..
-                    } => Duration::from_secs(*seconds),
-                    _ => BACK_OFF,
+                    } => Duration::from_secs(*seconds).clamp(rest, RETRY_AFTER_MAX),
+                    _ => rest,
                 };
-                tracing::warn!(?error, "no updates");
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = shutdown.cancelled() => return Ok(()),
@@ -255,16 +280,10 @@ async fn listen<S: Store>(
                 continue;
             }
         };
-        let updates: Vec<InboxUpdate> = updates
-            .into_iter()
-            .filter_map(|update| {
-                let update_id = update["update_id"].as_i64()?;
-                Some(InboxUpdate {
-                    update_id,
-                    payload: update.to_string(),
-                })
-            })
-            .collect();
+        if let Some(silent) = patience.succeeded(Instant::now()) {
+            tracing::info!(silent_s = silent.as_secs(), "updates come again");
+        }
+        let updates = numbered(updates);
         let Some(last) = updates.iter().map(|update| update.update_id).max() else {
             continue;
         };
@@ -286,19 +305,33 @@ async fn listen<S: Store>(
     Ok(())
 }
 
+/// As they go to the inbox; what has no number is nothing of the platform's.
+fn numbered(updates: Vec<Value>) -> Vec<InboxUpdate> {
+    let updates = updates.into_iter().filter_map(|update| {
+        let update_id = update["update_id"].as_i64()?;
+        Some(InboxUpdate {
+            update_id,
+            payload: update.to_string(),
+        })
+    });
+    updates.collect()
+}
+
 /// One ordered lane a chat.
 struct Lanes<S> {
     desk: Desk<S>,
     lanes: HashMap<i64, UnboundedSender<InboxUpdate>>,
     tasks: TaskTracker,
+    /// Ends waits, not answers.
+    stop: CancellationToken,
 }
 
 impl<S: Store> Lanes<S> {
     fn put(&mut self, update: InboxUpdate) {
         let read: Value = serde_json::from_str(&update.payload).unwrap_or_default();
         if is_cancel(&read) {
-            let desk = self.desk.clone();
-            self.tasks.spawn(async move { handle(&desk, update).await });
+            let (desk, stop) = (self.desk.clone(), self.stop.clone());
+            self.tasks.spawn(async move { handle(&desk, update, &stop).await });
             return;
         }
         if self.lanes.len() >= LANES_MAX {
@@ -307,10 +340,10 @@ impl<S: Store> Lanes<S> {
         }
         let lane = self.lanes.entry(chat_of(&read)).or_insert_with(|| {
             let (sender, mut receiver) = unbounded_channel::<InboxUpdate>();
-            let desk = self.desk.clone();
+            let (desk, stop) = (self.desk.clone(), self.stop.clone());
             self.tasks.spawn(async move {
                 while let Some(update) = receiver.recv().await {
-                    handle(&desk, update).await;
+                    handle(&desk, update, &stop).await;
                 }
             });
             sender
@@ -327,17 +360,21 @@ impl<S: Store> Lanes<S> {
 }
 
 /// Handles one update in a task of its own: a panic ends that task and nothing else, and the update is not tried again.
-/// A store that fails is waited for, and the chat's next updates with it.
-async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
+/// A store that fails is waited for, and so is a platform that takes no answer; the chat's next updates wait with it.
+/// `stop` ends the waiting: what is not marked comes again after the start.
+async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate, stop: &CancellationToken) {
     let InboxUpdate { update_id, payload } = update;
-    let mut rest = BACK_OFF;
+    let (mut rest, mut tries) = (BACK_OFF, 0);
     loop {
         match tokio::spawn(read_and_answer(desk.clone(), update_id, payload.clone())).await {
             Ok(Ok(())) => break,
             Ok(Err(HandlerError::Store(error))) => {
                 tracing::error!(update_id, %error, "the store failed; the update is tried again");
-                tokio::time::sleep(rest).await;
-                rest = (rest * 2).min(STORE_REST_MAX);
+            }
+            // An outage of the platform costs no try.
+            Ok(Err(error)) if error.is_passing() && (desk.api.is_away() || tries < ANSWER_TRIES_MAX) => {
+                tries += u32::from(!desk.api.is_away());
+                tracing::warn!(update_id, %error, "the update is tried again");
             }
             // Not marked: it comes again after a restart, when the platform works.
             Ok(Err(error)) if error.is_passing() => {
@@ -353,12 +390,25 @@ async fn handle<S: Store>(desk: &Desk<S>, update: InboxUpdate) {
                 break;
             }
         }
+        tokio::select! {
+            () = waited(desk, rest) => {}
+            () = stop.cancelled() => return,
+        }
+        rest = (rest * 2).min(REST_MAX);
     }
     point("answered");
     if let Err(error) = desk.store.mark_handled(update_id).await {
         tracing::error!(update_id, %error, "an update was not marked handled");
     }
     point("marked");
+}
+
+/// A rest, and longer while the platform is away: nothing could be answered.
+async fn waited<S: Store>(desk: &Desk<S>, rest: Duration) {
+    tokio::time::sleep(rest).await;
+    while desk.api.is_away() {
+        tokio::time::sleep(BACK_OFF).await;
+    }
 }
 
 async fn read_and_answer<S: Store>(desk: Desk<S>, update_id: i64, payload: String) -> Handled {

@@ -187,7 +187,15 @@ pub fn notice(lang: Lang, notice: &Notice) -> String {
 fn batch_over(lang: Lang, results: &[Parcel], failures: &[(u32, Reason)]) -> String {
     let mut lines = Vec::new();
     if results.is_empty() {
-        lines.push(say(lang, "batch-none"));
+        let may_be_there = failures.iter().any(|(_, reason)| *reason == Reason::Unconfirmed);
+        lines.push(say(
+            lang,
+            if may_be_there {
+                "batch-unconfirmed"
+            } else {
+                "batch-none"
+            },
+        ));
     } else {
         let sum = |of: fn(&Parcel) -> u64| megabytes(lang, results.iter().map(of).sum());
         let took_s = results.iter().map(|parcel| parcel.wall_s).sum();
@@ -318,6 +326,7 @@ pub fn reason(lang: Lang, reason: &Reason) -> String {
         Reason::SourceGone => say(lang, "failed-source-gone"),
         Reason::TimeLimit { limit_s } => tell(lang, "failed-time-limit", &[("limit", (*limit_s).into())]),
         Reason::Network => say(lang, "failed-network"),
+        Reason::Unconfirmed => say(lang, "failed-unconfirmed"),
         Reason::DiskFull => say(lang, "failed-disk-full"),
         Reason::Quarantined => say(lang, "quarantined"),
         Reason::Internal => say(lang, "failed-internal"),

@@ -72,7 +72,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         };
         self.table().remove(&first.id);
         for ((job, fence), end) in members.iter().zip(&ends) {
-            if self.record(job, *fence, end).await && !matches!(end, End::Released { .. }) {
+            if self.record(job, *fence, end).await && !end.goes_on() {
                 self.workdir.remove(job.id);
                 self.peeks.forget(&job.request.source.file_unique_id);
             }
@@ -86,7 +86,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// The last word: what was sent, and what was not.
     async fn tell_ends(&self, first: &Job, members: &Members, ends: &[End]) {
-        if ends.iter().all(|end| matches!(end, End::Silent(_))) {
+        if ends.iter().all(|end| matches!(end, End::Silent(_) | End::Waiting(_))) {
             return;
         }
         let paused = ends.iter().all(|end| matches!(end, End::Released { count: false, .. }));

@@ -1,5 +1,6 @@
 //! One job, phase by phase, from its claim to its end.
 
+use std::io::ErrorKind as Kind;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ use crate::store::{Claim, Fence, Outcome, Store, StoreError};
 use crate::workdir::Scratch;
 
 const BACK_OFF_S: [u64; 5] = [2, 5, 15, 45, 120];
+/// Once the platform answers again, a job that met its outage waits so long, seconds.
+const AWAY_REST_S: u64 = 2;
 /// So long until a write that the store refused is tried again.
 const STORE_REST: Duration = Duration::from_secs(2);
 
@@ -31,10 +34,19 @@ pub(super) enum End {
         not_before_s: u64,
         count: bool,
     },
+    /// Back to the queue until the platform answers again; costs no try, and nobody could be told.
+    Waiting(Phase),
     /// Converted; waits for the others of its batch.
     Held(Parcel),
     /// The user is gone: over without a word.
     Silent(Reason),
+}
+
+impl End {
+    /// Whether the job will be claimed again, and needs its files.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::Released { .. } | Self::Waiting(_) | Self::Held(_))
+    }
 }
 
 /// A panic ends the job and nothing else: left as it is, it would bar its user until the next start.
@@ -133,10 +145,16 @@ impl<S: Store, C: Courier> Worker<S, C> {
         {
             return self.deliver(job, parcel, None, stand).await;
         }
-        let Ok(scratch) = self.workdir.scratch(job.id, job.request.wish.recipe.preset) else {
-            return Ok(End::Finished(Outcome::Failed {
-                reason: Reason::DiskFull,
-            }));
+        let scratch = match self.workdir.scratch(job.id, job.request.wish.recipe.preset) {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                tracing::error!(%error, "no scratch folder");
+                let reason = match error.kind() {
+                    Kind::StorageFull | Kind::QuotaExceeded => Reason::DiskFull,
+                    _ => Reason::Internal,
+                };
+                return Ok(End::Finished(Outcome::Failed { reason }));
+            }
         };
         if let (Phase::Deliver, Some(parcel), true) = (job.phase, &job.parcel, scratch.output.exists()) {
             return self.deliver(job, parcel, Some(&scratch), stand).await;
@@ -219,6 +237,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             watch: watch.clone(),
         });
         let report = convert_blocking(
+            job.id,
             scratch.clone(),
             job.request.wish.recipe,
             Arc::clone(&self.options),
@@ -277,6 +296,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
     pub(super) fn end_of(&self, job: &Job, error: CourierError, phase: Phase) -> End {
         tracing::warn!(%error, ?phase, "the platform failed");
         match error {
+            CourierError::Transient { .. } if self.courier.is_away() => End::Waiting(phase),
             CourierError::Transient { after_s, .. } if job.attempt < self.options.attempts_max => {
                 let step = usize::try_from(job.attempt.saturating_sub(1))
                     .unwrap_or(0)
@@ -303,7 +323,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if !self.record(job, fence, &end).await {
             return;
         }
-        if !matches!(end, End::Released { .. } | End::Held(_)) {
+        if !end.goes_on() {
             point("ended");
             self.workdir.remove(job.id);
             self.peeks.forget(&job.request.source.file_unique_id);
@@ -315,7 +335,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
             End::Finished(Outcome::Canceled) => Notice::Canceled,
             End::Released { count: false, .. } => Notice::Paused,
             End::Held(_) => return point("held"),
-            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Silent(_) => return,
+            End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Waiting(_) | End::Silent(_) => {
+                return;
+            }
         };
         let _last = stand.telling.lock().await;
         self.tell_end(job, notice).await;
@@ -354,6 +376,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 not_before_s,
                 count,
             } => return self.store.release(fence, *phase, *not_before_s, *count).await,
+            End::Waiting(phase) => return self.store.release(fence, *phase, AWAY_REST_S, false).await,
             End::Held(parcel) => return self.store.hold(fence, parcel.clone()).await,
             End::Finished(outcome) => outcome.clone(),
             End::Silent(reason) => Outcome::Failed { reason: reason.clone() },

@@ -14,8 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Options;
 use crate::crash::{point, point_soon};
-use crate::job::{Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
-use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report};
+use crate::job::{JobId, Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
+use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report, last_words};
 use crate::workdir::Scratch;
 
 /// How much lower conversions stand than the chat; 19 is the lowest.
@@ -105,6 +105,7 @@ async fn in_time<T: Send + 'static>(
 
 /// The permit rides in the closure: a dropped future does not free the slot while the engine still runs.
 pub(super) async fn convert_blocking(
+    job: JobId,
     scratch: Scratch,
     recipe: Recipe,
     options: Arc<Options>,
@@ -114,6 +115,7 @@ pub(super) async fn convert_blocking(
 ) -> Result<Report, MediaError> {
     let span = tracing::Span::current();
     in_time("convert", options.time_limit, watch, move || {
+        let _named = last_words::name(job.0);
         let report = below_the_chat(|| {
             let _entered = span.entered();
             convert_with_thumbnail(&scratch, &recipe, &options, &control)

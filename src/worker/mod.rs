@@ -13,6 +13,9 @@
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
 //! ```
 //!
+//! While the platform is away nothing is claimed, and what its outage cut short costs no try. Deaths of the process are held
+//! against the jobs that its last words name.
+//!
 //! A slot is free only when the engine has let go of it: the permit rides in the engine's closure. An engine that does not
 //! come back is given up two seconds after its time limit: its job ends, its slot stays taken. A cancel that meets a
 //! delivery in flight abandons the call and ends the job as canceled; a delivery that was confirmed before stays
@@ -40,7 +43,7 @@ use self::teller::Stand;
 use crate::courier::{Courier, Notice};
 use crate::crash::point;
 use crate::job::{Job, JobId, Reason};
-use crate::media::{Limits, Machine};
+use crate::media::{Limits, Machine, last_words};
 use crate::store::{ClaimLimits, Store, StoreError};
 use crate::workdir::Workdir;
 
@@ -95,6 +98,10 @@ pub struct Worker<S, C> {
     lost: Lost,
     /// Raised at shutdown once the grace time is over.
     interrupt: CancellationToken,
+    /// Raised once no job runs any more.
+    over: CancellationToken,
+    /// What the process before this one was at when it crashed.
+    named: Arc<[i64]>,
 }
 
 impl<S, C> std::fmt::Debug for Worker<S, C> {
@@ -116,6 +123,8 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             peeks: Arc::clone(&self.peeks),
             lost: self.lost.clone(),
             interrupt: self.interrupt.clone(),
+            over: self.over.clone(),
+            named: Arc::clone(&self.named),
         }
     }
 }
@@ -132,6 +141,17 @@ impl<S: Store, C: Courier> Worker<S, C> {
             peeks: Arc::default(),
             lost: Lost::default(),
             interrupt: CancellationToken::new(),
+            over: CancellationToken::new(),
+            named: Arc::default(),
+        }
+    }
+
+    /// Knows which jobs the process before this one was converting when it crashed.
+    #[must_use]
+    pub fn after_crash_of(self, named: Vec<i64>) -> Self {
+        Self {
+            named: named.into(),
+            ..self
         }
     }
 
@@ -140,7 +160,8 @@ impl<S: Store, C: Courier> Worker<S, C> {
     /// # Errors
     /// Only where the store fails at start; later errors are logged and tried again.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        for job in self.store.recover().await? {
+        let named = self.named.iter().copied().map(JobId).collect();
+        for job in self.store.recover(named).await? {
             tracing::warn!(job = %job.id, "quarantined: its file crashed the process twice");
             self.tell_end(
                 &job,
@@ -149,6 +170,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 },
             )
             .await;
+        }
+        if let Err(error) = last_words::forget() {
+            tracing::warn!(%error, "the last words of the process before stay");
         }
         point("recovered");
         let live: Vec<JobId> = self
@@ -162,11 +186,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::warn!(%error, "the scratch space could not be swept");
         }
         point("swept");
-        let watching = CancellationToken::new();
-        let canceller = tokio::spawn(self.clone().watch(watching.clone()));
-        let teller = tokio::spawn(self.clone().tell_all(watching.clone()));
+        let canceller = tokio::spawn(self.clone().watch(self.over.clone()));
+        let teller = tokio::spawn(self.clone().tell_all(self.over.clone()));
         let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
-        let sweeper = tokio::spawn(self.clone().sweep(watching.clone()));
+        let sweeper = tokio::spawn(self.clone().sweep(self.over.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
             .lane(false, self.options.jobs_max.max(1), shutdown.clone())
@@ -174,7 +197,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let Err(error) = express.await {
             tracing::error!(%error, "the express lane broke");
         }
-        watching.cancel();
+        self.over.cancel();
         for task in [canceller, teller, looks, sweeper] {
             let _ = task.await;
         }
@@ -192,6 +215,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 () = shutdown.cancelled() => break,
             };
             let Ok(permit) = permit else { break };
+            if self.courier.is_away() {
+                drop(permit);
+                tokio::select! {
+                    () = tokio::time::sleep(CLAIM_EVERY) => {}
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
             while jobs.try_join_next().is_some() {}
             changes.mark_unchanged();
             let limits = ClaimLimits {

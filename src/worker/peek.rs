@@ -99,6 +99,13 @@ impl<S: Store, C: Courier> Worker<S, C> {
         while !shutdown.is_cancelled() {
             changes.mark_unchanged();
             self.peeks.forget_old();
+            if self.courier.is_away() {
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
             match self.store.take_question().await {
                 Ok(Some(question)) => {
                     number += 1;

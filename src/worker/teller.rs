@@ -15,6 +15,11 @@ use crate::media::Control;
 use crate::store::Store;
 
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// A last word that the platform did not take is said again: first after this, then after twice as long each time, so
+/// often. While the platform is away for all nothing is counted.
+const TOLD_REST: Duration = Duration::from_secs(5);
+const TOLD_REST_MAX: Duration = Duration::from_secs(300);
+const TOLD_TRIES_MAX: u32 = 20;
 /// Waiting jobs that are told a changed place, a round.
 const TOLD_MAX: usize = 20;
 
@@ -70,14 +75,46 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// The last word. Until it was said it is owed, and the next start says it.
     pub(super) async fn tell_end(&self, job: &Job, notice: Notice) {
-        let paused = notice == Notice::Paused;
-        let told = self.tell(job, notice).await;
-        if !paused
-            && !matches!(told, Err(CourierError::Transient { .. }))
-            && let Err(error) = self.store.set_told(job.id).await
-        {
+        if notice == Notice::Paused {
+            let _ = self.tell(job, notice).await;
+            return;
+        }
+        if !self.is_told(job, notice.clone()).await {
+            tokio::spawn(self.clone().tell_later(job.clone(), notice));
+        }
+    }
+
+    /// Says it, and forgets that it was owed; false where it has to be said again.
+    async fn is_told(&self, job: &Job, notice: Notice) -> bool {
+        if let Err(CourierError::Transient { .. }) = self.tell(job, notice).await {
+            return false;
+        }
+        if let Err(error) = self.store.set_told(job.id).await {
             tracing::warn!(job = %job.id, %error, "the last word will be said again");
         }
+        true
+    }
+
+    /// Says it once the platform takes it. It stays owed meanwhile, so a restart loses nothing.
+    async fn tell_later(self, job: Job, notice: Notice) {
+        let mut rest = TOLD_REST;
+        let mut tries = 0;
+        while tries < TOLD_TRIES_MAX {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.over.cancelled() => return,
+            }
+            if self.courier.is_away() {
+                rest = TOLD_REST;
+                continue;
+            }
+            if self.is_told(&job, notice.clone()).await {
+                return;
+            }
+            tries += 1;
+            rest = (rest * 2).min(TOLD_REST_MAX);
+        }
+        tracing::error!(job = %job.id, "the platform does not take the last word; the next start says it");
     }
 
     /// Says what nobody said yet: of jobs that ended just before a crash, and of those that an operator ended.
@@ -113,6 +150,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tokio::select! {
                 () = tokio::time::sleep(TELL_EVERY) => {}
                 () = stop.cancelled() => return,
+            }
+            if self.courier.is_away() {
+                continue;
             }
             let stands: Vec<(Job, Arc<Stand>)> = self
                 .table()

@@ -165,6 +165,7 @@ async fn a_lost_answer_to_an_album_never_sends_two() {
     // It is there, but nobody knows.
     bot.until_results(1, 2).await;
     let summary = bot.until_says(1, "File 1: ").await;
+    assert!(summary.text.starts_with("I sent what I made"), "{}", summary.text);
     assert!(summary.text.contains("File 2: "), "{}", summary.text);
     bot.until_clean().await;
     assert_eq!(calls(&bot, "sendmediagroup"), 1);

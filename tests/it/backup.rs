@@ -74,6 +74,28 @@ async fn a_backup_is_a_whole_database_and_the_oldest_go() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_costs_no_copy_and_a_half_one_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("kadr.db");
+    let _store = open(folder.path()).await;
+    // Made while the clock was ahead: the last of them is the newest, whatever the clock says now.
+    for second in 10..40 {
+        let name = format!("kadr.db-backup-2999-12-31T23-59-{second}Z");
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let half = folder.path().join("kadr.db-backup-2020-01-01T00-00-00Z.part");
+    std::fs::write(&half, "killed in the middle").unwrap();
+    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+        panic!("there is room");
+    };
+    assert!(made.ends_with("kadr.db-backup-2999-12-31T23-59-40Z"), "{made:?}");
+    let kept = backups(&database).unwrap();
+    assert_eq!((kept.len(), kept.last()), (24, Some(&made)));
+    assert!(std::fs::metadata(&made).unwrap().len() > 0);
+    assert!(!half.exists());
+}
+
+#[tokio::test]
 async fn without_room_there_is_no_backup() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path()).await;

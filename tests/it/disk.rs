@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use kadr::playground::{Message, Playground, SendAs};
@@ -20,6 +20,10 @@ struct Small {
 
 /// `None`, and a line that says so, where this machine gives no namespace with a tmpfs.
 async fn small(test: &str) -> Option<Small> {
+    small_with(test, "logs").await
+}
+
+async fn small_with(test: &str, log_dir: &str) -> Option<Small> {
     let allowed = unshare("mount -t tmpfs -o size=4m kadr /tmp").output();
     if !allowed.is_ok_and(|output| output.status.success()) {
         // Past the test harness, which would keep it to itself.
@@ -37,7 +41,8 @@ async fn small(test: &str) -> Option<Small> {
         .env("TELEGRAM_API_URL", playground.api_url())
         .env("KADR_DISK_FREE_MIN", "1")
         .env("KADR_GRACE", "0")
-        .stderr(Stdio::null())
+        .env("KADR_LOG_DIR", log_dir)
+        .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
         .spawn()
         .unwrap();
     Some(Small {
@@ -70,8 +75,21 @@ impl Small {
     async fn until<T>(&self, what: &str, done: impl FnMut(&[Message]) -> Option<T>) -> T {
         match self.playground.wait(1, WAIT, done).await {
             Some(value) => value,
-            None => panic!("never came: {what}; the chat is {:#?}", self.playground.chat(1)),
+            None => panic!(
+                "never came: {what}; the chat is {:#?}; the log is {}",
+                self.playground.chat(1),
+                fs::read_to_string(self.folder.path().join("stderr")).unwrap()
+            ),
         }
+    }
+
+    /// Takes all the room that is left; gives what takes it.
+    fn fill(&self) -> PathBuf {
+        let filler = self.data().join("filler");
+        let mut file = fs::File::create(&filler).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        while file.write_all(&[0]).is_ok() {}
+        filler
     }
 
     async fn send(&self, file: &std::path::Path) {
@@ -136,11 +154,7 @@ async fn a_database_on_a_full_disk_loses_no_request() {
     small
         .until("the help", |chat| chat.iter().any(|m| m.from_bot).then_some(()))
         .await;
-    let filler = small.data().join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
-    while file.write_all(&[0]).is_ok() {}
-    drop(file);
+    let filler = small.fill();
     small
         .playground
         .send_file(1, &playable_mkv(), SendAs::Document)
@@ -158,4 +172,43 @@ async fn a_database_on_a_full_disk_loses_no_request() {
         .until("the question", |_| small.playground.press(1, "c:play").then_some(()))
         .await;
     small.until_result().await;
+}
+
+/// Database, its log, heartbeat, files in work and the bot's own logs: nothing can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_room_for_anything_the_bot_waits_and_goes_on_without_a_restart() {
+    let Some(mut small) = small_with(
+        "with_no_room_for_anything_the_bot_waits_and_goes_on_without_a_restart",
+        "data/logs",
+    )
+    .await
+    else {
+        return;
+    };
+    small.playground.send_text(1, "/help");
+    small
+        .until("the help", |chat| chat.iter().any(|m| m.from_bot).then_some(()))
+        .await;
+    for (round, wish) in [(1, "play"), (2, "small")] {
+        let filler = small.fill();
+        let sent = small
+            .playground
+            .send_file_in(1, 1, &playable_mkv(), SendAs::Document, wish);
+        sent.unwrap();
+        // Several beats, polls and tries.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(small.bot.try_wait().unwrap().is_none(), "it runs on");
+        fs::remove_file(filler).unwrap();
+        let results = |chat: &[Message]| chat.iter().filter(|m| m.from_bot && m.media.is_some()).count();
+        let is_told = |chat: &[Message]| chat.iter().any(|m| m.text.contains("no space left"));
+        let ended = |chat: &[Message]| (results(chat) == round || is_told(chat)).then_some(is_told(chat));
+        if small.until("an end", ended).await {
+            // The database found its room before the files did.
+            assert!(small.playground.press(1, "Try again"));
+        }
+        let came = |chat: &[Message]| (results(chat) == round).then_some(());
+        small.until("the video", came).await;
+    }
+    let log = fs::read_to_string(small.data().join("logs/bot.log")).unwrap();
+    assert!(log.contains("delivered"), "the log goes on too");
 }

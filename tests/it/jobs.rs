@@ -116,7 +116,7 @@ async fn a_file_in_quarantine_is_listed_and_let_in_again() {
         store.advance(claim.fence, Phase::Convert, None).await.unwrap();
         drop(store);
         store = open(folder.path()).await;
-        store.recover().await.unwrap();
+        store.recover(vec![JobId(1)]).await.unwrap();
     }
     assert_eq!(store.job(JobId(1)).await.unwrap().unwrap().status, Status::Quarantined);
     assert!(obeyed(folder.path(), &["quarantine", "list"]).starts_with("poison  refused for another "));

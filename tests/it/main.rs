@@ -19,6 +19,7 @@ mod day;
 mod disk;
 mod doctor;
 mod fake_driver;
+mod faults;
 mod gpu;
 mod health;
 mod hostile;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 
 use kadr::job::{
-    ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source, Status, UserId,
+    BLAME_NAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source,
+    Status, UserId,
 };
 use kadr::media::{Look, Preset};
 use kadr::store::sqlite::SqliteStore;
@@ -409,7 +410,7 @@ async fn second_process_is_told_that_the_store_is_in_use() {
     let boot = take(&store).await.fence.boot;
     drop(store);
     let store = open(folder.path()).await;
-    store.recover().await.unwrap();
+    store.recover(Vec::new()).await.unwrap();
     assert_eq!(take(&store).await.fence.boot, boot + 1);
 }
 
@@ -633,12 +634,12 @@ async fn suspects_run_alone_and_a_second_crash_quarantines_the_file() {
     drop(store);
 
     let store = open(folder.path()).await;
-    assert_eq!(store.recover().await.unwrap(), []);
+    assert_eq!(store.recover(vec![poison.id, fetching.id]).await.unwrap(), []);
     assert_eq!(store.claim(EXPRESS).await.unwrap(), None);
     let suspect = take(&store).await;
     assert_eq!(
-        (suspect.job.id, suspect.suspect, suspect.job.crashes),
-        (poison.id, true, 1)
+        (suspect.job.id, suspect.suspect, suspect.job.blame),
+        (poison.id, true, BLAME_NAMED)
     );
     assert_eq!(
         store.claim(ONE_EACH).await.unwrap(),
@@ -649,7 +650,7 @@ async fn suspects_run_alone_and_a_second_crash_quarantines_the_file() {
     drop(store);
 
     let store = open(folder.path()).await;
-    let quarantined = store.recover().await.unwrap();
+    let quarantined = store.recover(vec![poison.id]).await.unwrap();
     assert_eq!(
         quarantined.iter().map(|job| (job.id, job.status)).collect::<Vec<_>>(),
         [(poison.id, Status::Quarantined), (same.id, Status::Quarantined)]
@@ -668,6 +669,41 @@ async fn suspects_run_alone_and_a_second_crash_quarantines_the_file() {
 }
 
 #[tokio::test]
+async fn a_file_is_not_to_blame_for_a_few_ends_that_came_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).await;
+    let job = add(&store, 1, "long", 1).await;
+    let mut ends = 0;
+    let quarantined = loop {
+        let claim = take(&store).await;
+        assert_eq!((claim.job.id, claim.suspect), (job.id, ends > 0));
+        store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+        drop(store);
+        store = open(folder.path()).await;
+        let quarantined = store.recover(Vec::new()).await.unwrap();
+        ends += 1;
+        if !quarantined.is_empty() {
+            break quarantined;
+        }
+    };
+    // A crash that it was named for weighs as much as three.
+    assert_eq!((ends, quarantined[0].id), (6, job.id));
+    let other = add(&store, 1, "other", 2).await;
+    let mut claim = take(&store).await;
+    for named in [vec![], vec![], vec![other.id], vec![]] {
+        store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+        drop(store);
+        store = open(folder.path()).await;
+        let quarantined = store.recover(named).await.unwrap();
+        match store.claim(ONE_EACH).await.unwrap() {
+            Some(again) => claim = again,
+            None => assert_eq!(quarantined[0].id, other.id),
+        }
+    }
+    assert_eq!(store.job(other.id).await.unwrap().unwrap().status, Status::Quarantined);
+}
+
+#[tokio::test]
 async fn waiting_suspect_is_not_starved_by_others() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
@@ -677,7 +713,7 @@ async fn waiting_suspect_is_not_starved_by_others() {
     drop(store);
     let store = open(folder.path()).await;
     // A new job is running before the suspect could come: the suspect waits for it, and nobody passes the suspect.
-    store.recover().await.unwrap();
+    store.recover(Vec::new()).await.unwrap();
     let suspect = take(&store).await;
     // Long enough for a busy machine to claim the other one first.
     store.release(suspect.fence, Phase::Convert, 10, true).await.unwrap();

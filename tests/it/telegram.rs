@@ -413,7 +413,7 @@ fn job(id: i64, chat: i64, group: bool) -> Job {
         status: Status::Running,
         phase: Phase::Fetch,
         attempt: 1,
-        crashes: 0,
+        blame: 0,
         status_message: None,
         parcel: None,
         reason: None,

@@ -66,11 +66,15 @@ impl House {
 
     /// A worker over what a former boot left behind.
     fn over(folder: TempDir, store: SqliteStore, options: Options) -> Self {
+        Self::after_crash(folder, store, options, Vec::new())
+    }
+
+    fn after_crash(folder: TempDir, store: SqliteStore, options: Options, named: Vec<i64>) -> Self {
         let courier = Arc::new(FakeCourier::default());
         let shutdown = CancellationToken::new();
         let workdir = workdir(&folder);
         let worker = Worker::new(store.clone(), Arc::clone(&courier), workdir, options);
-        let worker = tokio::spawn(worker.run(shutdown.clone()));
+        let worker = tokio::spawn(worker.after_crash_of(named).run(shutdown.clone()));
         Self {
             folder,
             store,
@@ -457,11 +461,11 @@ async fn poison_file_is_told_to_its_user_at_the_start() {
         store.advance(claim.fence, Phase::Convert, None).await.unwrap();
         drop(store);
         store = open(folder.path()).await;
-        if claim.job.crashes == 0 {
-            store.recover().await.unwrap();
+        if claim.job.blame == 0 {
+            store.recover(vec![job.id]).await.unwrap();
         }
     }
-    let house = House::over(folder, store, options());
+    let house = House::after_crash(folder, store, options(), vec![job.id.0]);
     house.until_said(job.id, "failed Quarantined").await;
     let again = house
         .store

@@ -22,6 +22,7 @@ mod codec;
 mod cuda;
 mod data;
 mod dl;
+pub(super) mod fatal;
 mod graph;
 mod input;
 mod io;

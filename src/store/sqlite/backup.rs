@@ -18,6 +18,7 @@ use crate::store::{Result, StoreError};
 /// Copies that are kept.
 const KEPT: usize = 24;
 const MARK: &str = "-backup-";
+const PART: &str = ".part";
 /// SQLite's codes for a damaged database and for a file that is none (`SQLITE_CORRUPT`, `SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["11", "26"];
 
@@ -56,7 +57,7 @@ pub fn backups(database: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(&prefix) && !name.ends_with(".part") {
+        if name.starts_with(&prefix) && !name.ends_with(PART) {
             found.push(path);
         }
     }
@@ -81,18 +82,23 @@ impl SqliteStore {
         }
         // A connection of its own reads: nobody waits for it.
         let mut reader = SqliteConnectOptions::new().filename(database).connect().await?;
-        let time: String = sqlx::query("SELECT strftime('%Y-%m-%dT%H-%M-%SZ', 'now')")
-            .fetch_one(&mut reader)
-            .await?
-            .get(0);
-        let part = folder.join(format!("{prefix}{time}.part"));
-        let _ = fs::remove_file(&part);
-        sqlx::query("VACUUM INTO ?")
+        remove_parts(&folder, &prefix).map_err(io_error)?;
+        let time = time_of_next(&mut reader, database, &prefix).await?;
+        let part = folder.join(format!("{prefix}{time}{PART}"));
+        let written = sqlx::query("VACUUM INTO ?")
             .bind(part.display().to_string())
             .execute(&mut reader)
-            .await?;
+            .await;
         let made = folder.join(format!("{prefix}{time}"));
-        keep(&part, &made, &folder).map_err(io_error)?;
+        let kept = match written {
+            Ok(_) => keep(&part, &made, &folder).map_err(io_error),
+            Err(error) => Err(error.into()),
+        };
+        if kept.is_err() {
+            // Of a disk that is full it holds the last room.
+            let _ = fs::remove_file(&part);
+        }
+        kept?;
         let all = backups(database).map_err(io_error)?;
         for old in all.iter().rev().skip(KEPT) {
             fs::remove_file(old).map_err(io_error)?;
@@ -111,6 +117,40 @@ impl SqliteStore {
             .await?;
         Ok(())
     }
+}
+
+/// What a backup left that did not live to have its name.
+fn remove_parts(folder: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(prefix) && name.ends_with(PART) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Now, and later than all before: of a clock that was set back the newest copy would pass for the oldest, and go.
+async fn time_of_next(reader: &mut SqliteConnection, database: &Path, prefix: &str) -> Result<String> {
+    let newest = backups(database).map_err(io_error)?.pop();
+    let newest = newest.and_then(|path| {
+        let time = path
+            .file_name()?
+            .to_str()?
+            .strip_prefix(prefix)?
+            .trim_end_matches('Z')
+            .to_owned();
+        let (day, hour) = time.split_once('T')?;
+        Some(format!("{day} {}", hour.replace('-', ":")))
+    });
+    let next = sqlx::query(
+        "SELECT strftime('%Y-%m-%dT%H-%M-%SZ', MAX(unixepoch('now'), COALESCE(unixepoch(?) + 1, 0)), 'unixepoch')",
+    )
+    .bind(newest)
+    .fetch_one(reader)
+    .await?;
+    Ok(next.get(0))
 }
 
 /// On the disk with its name, or not there.

@@ -4,14 +4,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::batch::{QUIET_S, claim_rest};
 use super::queue::forget_sources;
-use super::rows::{COLUMNS, job_of, json, load, now, scrub, word, write};
-use crate::job::{Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
+use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, scrub, word, write};
+use crate::job::{BLAME_MAX, BLAME_NAMED, BLAME_UNNAMED, Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
 use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
 
 /// A file that crashed the process twice is refused for a week.
-const QUARANTINE_S: i64 = 7 * 24 * 3600;
-/// Crashes in conversion that put a file there.
-const CRASHES_MAX: u32 = 2;
+pub(super) const QUARANTINE_S: i64 = 7 * DAY_S;
+/// No job waits longer for its next try, whatever the platform asks for.
+pub(super) const WAIT_MAX_S: i64 = 3600;
 
 /// The others of a job's batch.
 const OTHERS: &str = "SELECT 1 FROM jobs m WHERE m.batch = jobs.batch AND m.id != jobs.id";
@@ -71,7 +71,7 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.status = 'running' AND s.cached = 0 \
              AND s.unique_id = j.unique_id AND s.wish = j.wish)) \
          AND (j.batch IS NULL OR j.phase != 'deliver' OR NOT EXISTS (SELECT 1 FROM jobs m WHERE m.batch = j.batch \
-             AND (m.created > ?2 - ?4 OR m.id != j.id AND (m.status = 'running' \
+             AND (m.created BETWEEN ?2 - ?4 + 1 AND ?2 + ?4 OR m.id != j.id AND (m.status = 'running' \
                  OR m.status = 'queued' AND m.phase != 'deliver')))) \
          AND NOT EXISTS (SELECT 1 FROM drain) \
          ORDER BY busy, j.turn, j.id LIMIT 1",
@@ -109,7 +109,7 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
             attempt: claims,
             boot,
         },
-        suspect: job.crashes > 0,
+        suspect: job.blame > 0,
         job,
         rest,
     }))
@@ -201,7 +201,7 @@ pub(super) async fn release(
          WHERE id = ?4 AND claims = ?5 AND boot = ?6 AND status = 'running'",
     )
     .bind(word(&phase))
-    .bind(now() + not_before_s.cast_signed())
+    .bind(now() + i64::try_from(not_before_s).unwrap_or(WAIT_MAX_S).min(WAIT_MAX_S))
     .bind(i64::from(!count))
     .bind(fence.job.0)
     .bind(fence.attempt)
@@ -219,12 +219,22 @@ pub(super) async fn cancel_requests(connection: &mut SqliteConnection, boot: i64
     Ok(rows.iter().map(|row| JobId(row.get(0))).collect())
 }
 
-pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
+/// `named` are the jobs that the last words of the process before this one named.
+pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], boot: i64) -> Result<Vec<Job>> {
     let mut transaction = write(connection).await?;
+    for job in named {
+        sqlx::query("UPDATE jobs SET crashes = crashes + ? WHERE id = ? AND status = 'running' AND phase = 'convert' AND boot != ?")
+            .bind(BLAME_NAMED - BLAME_UNNAMED)
+            .bind(job.0)
+            .bind(boot)
+            .execute(&mut *transaction)
+            .await?;
+    }
     sqlx::query(
-        "UPDATE jobs SET crashes = crashes + (phase = 'convert'), status = 'queued', boot = NULL \
+        "UPDATE jobs SET crashes = crashes + (phase = 'convert') * ?, status = 'queued', boot = NULL \
          WHERE status = 'running' AND boot != ?",
     )
+    .bind(BLAME_UNNAMED)
     .bind(boot)
     .execute(&mut *transaction)
     .await?;
@@ -233,7 +243,7 @@ pub(super) async fn recover(connection: &mut SqliteConnection, boot: i64) -> Res
          SELECT unique_id, ? FROM jobs WHERE status = 'queued' AND crashes >= ?",
     )
     .bind(now() + QUARANTINE_S)
-    .bind(CRASHES_MAX)
+    .bind(BLAME_MAX)
     .execute(&mut *transaction)
     .await?;
     // Others wait with the same file, and it would crash the process again.

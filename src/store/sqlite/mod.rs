@@ -11,16 +11,18 @@
 //! operator  beside a bot: listed, ended, asked for again
 //! backup copies, and the check after an unclean end
 //! purge  what is past its day
+//! clock  times that an earlier boot left in the future
 //! rows   how a job stands in a row
 //! ```
 //!
 //! The connection is behind an async mutex, so every method is a transaction of its own kind and nothing waits inside
-//! SQLite but for an operator's command. A lock file keeps a second bot out. Times are Unix seconds of the wall clock; a clock that jumps can
-//! delay a retry, nothing else.
+//! SQLite but for an operator's command. A lock file keeps a second bot out. Times are Unix seconds of a clock that does not
+//! jump while the process runs (`rows::now`); what an earlier one left in the future is brought back at the start (`clock`).
 
 pub mod backup;
 mod batch;
 mod claim;
+mod clock;
 mod inbox;
 mod looks;
 pub mod operator;
@@ -90,6 +92,7 @@ impl SqliteStore {
         let mut connection = connected.map_err(|error| backup::explain(error, path))?;
         backup::check(&mut connection, path).await?;
         migrate(&mut connection).await?;
+        clock::settle(&mut connection).await?;
         let boot = sqlx::query("INSERT INTO boots (began) VALUES (?) RETURNING id")
             .bind(now())
             .fetch_one(&mut connection)
@@ -299,8 +302,8 @@ impl Store for SqliteStore {
         claim::cancel_requests(&mut *self.connection().await, self.boot).await
     }
 
-    async fn recover(&self) -> Result<Vec<Job>> {
-        claim::recover(&mut *self.connection().await, self.boot).await
+    async fn recover(&self, named: Vec<JobId>) -> Result<Vec<Job>> {
+        claim::recover(&mut *self.connection().await, &named, self.boot).await
     }
 
     async fn take_owed(&self) -> Result<Vec<Job>> {

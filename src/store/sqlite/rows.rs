@@ -1,7 +1,9 @@
 //! Rows and words: how jobs, statuses and phases stand in the database.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
@@ -22,10 +24,19 @@ pub(super) async fn write(connection: &mut SqliteConnection) -> Result<Transacti
     })
 }
 
+/// Unix seconds of a clock that does not jump: the wall clock as it stood when it was first asked, and what passed since,
+/// sleep counted. Who sets the wall clock moves no retry, no purge and no quarantine of a process that runs.
 pub(super) fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs().cast_signed())
+    static BEGAN: OnceLock<(Duration, Duration)> = OnceLock::new();
+    let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (began, uptime_then) = *BEGAN.get_or_init(|| (wall(), uptime()));
+    let now = began + uptime().saturating_sub(uptime_then);
+    now.as_secs().cast_signed()
+}
+
+fn uptime() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The word of a status or phase in the database: serde's own.
@@ -61,7 +72,7 @@ pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
         status: parse_word(row.get("status"))?,
         phase: parse_word(row.get("phase"))?,
         attempt: row.get("attempt"),
-        crashes: row.get("crashes"),
+        blame: row.get("crashes"),
         status_message: row.get::<Option<i64>, _>("status_message").map(MessageId),
         parcel: optional("parcel").map(|text| parse::<Parcel>(&text)).transpose()?,
         reason: optional("reason").map(|text| parse::<Reason>(&text)).transpose()?,

@@ -27,7 +27,7 @@ CREATE TABLE jobs (
     claims         INTEGER NOT NULL DEFAULT 0, -- the fence: never goes down
     turn           INTEGER NOT NULL,           -- round robin over users: lower comes first, see `turn_of`
     attempt        INTEGER NOT NULL DEFAULT 0, -- counted against the limit: a shutdown gives it back
-    crashes        INTEGER NOT NULL DEFAULT 0,
+    crashes        INTEGER NOT NULL DEFAULT 0, -- weighed: `Job::blame`
     boot           INTEGER,
     not_before     INTEGER NOT NULL DEFAULT 0,
     cached         INTEGER NOT NULL DEFAULT 0,

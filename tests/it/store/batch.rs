@@ -153,7 +153,7 @@ async fn a_crash_in_a_batch_holds_nobody_up_for_ever() {
     store.advance(claim.fence, Phase::Convert, None).await.unwrap();
     drop(store);
     let store = open(folder.path()).await;
-    store.recover().await.unwrap();
+    store.recover(Vec::new()).await.unwrap();
     let suspect = convert(&store).await;
     assert_eq!((suspect.job.id, suspect.suspect), (first.id, true));
     // It is converted and waits; it bars nobody while it does.

@@ -236,7 +236,10 @@ async fn play(steps: Vec<Step>) {
             Step::Crash => {
                 drop(store);
                 store = open(folder.path()).await;
-                store.recover().await.unwrap();
+                store
+                    .recover(claims.iter().map(|claim| claim.job.id).collect())
+                    .await
+                    .unwrap();
                 for claim in claims.drain(..) {
                     assert!(
                         store.finish(claim.fence, Outcome::Canceled, ENGINE).await.is_err(),

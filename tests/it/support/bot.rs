@@ -1,6 +1,7 @@
 //! The real bot on a playground, in this process: what a user sees and what lies on the disk.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kadr::config::{Config, Settings};
@@ -8,7 +9,7 @@ use kadr::job::{Job, JobId, Phase, Status};
 use kadr::playground::{Message, Options, Playground, Server};
 use kadr::store::Store;
 use kadr::store::sqlite::SqliteStore;
-use kadr::telegram::{self, delivery::TelegramCourier};
+use kadr::telegram::{self, delivery::TelegramCourier, pulse::Pulse};
 use kadr::workdir::Workdir;
 use kadr::worker::Worker;
 use tokio::task::JoinHandle;
@@ -32,6 +33,8 @@ pub(crate) struct Bot {
     pub(crate) playground: Playground,
     pub(crate) folder: tempfile::TempDir,
     settings: Settings,
+    /// After so much silence the platform is away; `None` as in earnest.
+    pub(crate) away_after: Option<Duration>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     /// Of the running bot.
     store: Option<SqliteStore>,
@@ -59,6 +62,7 @@ impl Bot {
             playground,
             folder,
             settings,
+            away_after: None,
             running: None,
             store: None,
         };
@@ -79,7 +83,10 @@ impl Bot {
             grace_s: Some(self.settings.grace_s.unwrap_or(0)),
             ..self.settings.clone()
         };
-        let config = Config::read(settings, None).unwrap();
+        let mut config = Config::read(settings, None).unwrap();
+        if let Some(away_after) = self.away_after {
+            config.pulse = Arc::new(Pulse::new(away_after));
+        }
         let store = SqliteStore::open(&config.database).await.unwrap();
         let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());
         let workdir = Workdir::open(&config.work_dir).unwrap();

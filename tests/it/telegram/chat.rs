@@ -245,6 +245,7 @@ async fn hand() -> Hand {
             access: kadr::telegram::access::Access::default(),
             throttle: std::sync::Arc::default(),
             turns: std::sync::Arc::default(),
+            pulse: std::sync::Arc::default(),
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
             look_bytes_max: 0,
@@ -377,7 +378,10 @@ async fn a_lost_answer_to_a_send_is_never_sent_again() {
     let first = hand.deliver().await.unwrap_err();
     assert!(matches!(first, CourierError::Transient { .. }), "{first}");
     let second = hand.deliver().await.unwrap_err();
-    assert!(matches!(second, CourierError::Hopeless(Reason::Network)), "{second}");
+    assert!(
+        matches!(second, CourierError::Hopeless(Reason::Unconfirmed)),
+        "{second}"
+    );
     assert_eq!(hand.videos(), 1);
 }
 

@@ -63,7 +63,7 @@ impl Store for Trapped {
         finish(fence: Fence, outcome: Outcome, engine: &str) -> ();
         release(fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> ();
         cancel_requests() -> Vec<JobId>;
-        recover() -> Vec<Job>;
+        recover(named: Vec<JobId>) -> Vec<Job>;
         take_owed() -> Vec<Job>;
         set_told(job: JobId) -> ();
         forget_result(request: &Request, engine: &str) -> ();
@@ -98,6 +98,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         access: kadr::telegram::access::Access::default(),
         throttle: std::sync::Arc::default(),
         turns: std::sync::Arc::default(),
+        pulse: std::sync::Arc::default(),
         fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
         send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         look_bytes_max: 0,

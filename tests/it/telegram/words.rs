@@ -76,6 +76,7 @@ fn reasons() -> Vec<Reason> {
         Reason::SourceGone,
         Reason::TimeLimit { limit_s: 300 },
         Reason::Network,
+        Reason::Unconfirmed,
         Reason::DiskFull,
         Reason::Quarantined,
         Reason::Internal,
@@ -190,6 +191,10 @@ fn notices() -> Vec<Notice> {
             },
         });
     }
+    notices.push(Notice::BatchOver {
+        results: Vec::new(),
+        failures: vec![(1, Reason::Unconfirmed), (2, Reason::Unconfirmed)],
+    });
     notices
 }
 

@@ -122,6 +122,7 @@ batch-over = { $count ->
    *[other] { $count } files are
 } ready: { $before } → { $after } MB in { $took }
 batch-none = I could make nothing of these files.
+batch-unconfirmed = I sent what I made, but Telegram did not confirm it. Please look above whether it has arrived.
 batch-failed = File { $number }: { $reason }
 duplicate-queued = This file is already on its way: #{ $position } in the queue.
 duplicate-running = This file is already being worked on.
@@ -181,6 +182,7 @@ failed-too-large-to-send = The result is { $size } MB, and I can send { $limit }
 failed-source-gone = I cannot get the file any more. Please send it again.
 failed-time-limit = It took longer than { $limit } s, so I stopped. “Smaller” is quicker.
 failed-network = The connection to Telegram failed too often. Please try again.
+failed-unconfirmed = It may have arrived: I sent it, but Telegram did not confirm it. If it is not here, please try again.
 failed-disk-full = There is no space left on my side right now. Please try again a little later.
 failed-internal = Something went wrong on my side; it has been written down. Please try again.
 queue-empty = You have no files in progress.

@@ -130,6 +130,7 @@ batch-over = { $count ->
    *[many] Готовы { $count } файлов
 }: { $before } → { $after } МБ за { $took }
 batch-none = Из этих файлов ничего не вышло.
+batch-unconfirmed = Я отправил, что получилось, но Telegram это не подтвердил. Посмотрите выше, пришло ли.
 batch-failed = Файл { $number }: { $reason }
 duplicate-queued = Этот файл уже в очереди: №{ $position }.
 duplicate-running = Этот файл уже в работе.
@@ -192,6 +193,7 @@ failed-too-large-to-send = Получилось { $size } МБ, а отправ�
 failed-source-gone = Этот файл уже не скачать. Пришлите его ещё раз.
 failed-time-limit = Это заняло больше { $limit } с, и я остановился. «Меньше» делается быстрее.
 failed-network = Связь с Telegram слишком часто обрывалась. Попробуйте ещё раз.
+failed-unconfirmed = Возможно, файл уже здесь: я его отправил, но Telegram это не подтвердил. Если его нет, попробуйте ещё раз.
 failed-disk-full = У меня закончилось место на диске. Попробуйте чуть позже.
 failed-internal = На моей стороне что-то сломалось, я это записал. Попробуйте ещё раз.
 queue-empty = Ваших файлов в работе нет.
