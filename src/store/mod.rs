@@ -319,8 +319,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Jobs that are over without anybody having said so in their chat: of other boots, and ended by an operator. Whoever
     /// takes one says it, and then calls [`Store::set_told`].
     fn take_owed(&self) -> impl Future<Output = Result<Vec<Job>>> + Send;
-    /// The end of a job, or of its batch, was said.
-    fn set_told(&self, job: JobId) -> impl Future<Output = Result<()>> + Send;
+    /// The end of a job was said, or with `of_all` that of its batch.
+    fn set_told(&self, job: JobId, of_all: bool) -> impl Future<Output = Result<()>> + Send;
     /// Forgets a remembered result.
     fn forget_result(&self, request: &Request, engine: &str) -> impl Future<Output = Result<()>> + Send;
 

@@ -17,6 +17,8 @@ use super::throttle::Throttle;
 use crate::courier::Meter;
 use crate::crash::point;
 
+/// A connection that nobody needs is closed after this.
+const IDLE: Duration = Duration::from_secs(30);
 const CONNECT_S: u64 = 5;
 /// A transfer that moves nothing for so long is given up.
 const STALL: Duration = Duration::from_secs(60);
@@ -55,7 +57,11 @@ pub(super) struct Part<'a> {
 impl Api {
     pub(super) fn new(api_url: &str, token: &str, throttle: Arc<Throttle>, pulse: Arc<Pulse>) -> reqwest::Result<Self> {
         let api_url = api_url.trim_end_matches('/');
-        let client = || reqwest::Client::builder().connect_timeout(Duration::from_secs(CONNECT_S));
+        let client = || {
+            reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(CONNECT_S))
+                .pool_idle_timeout(IDLE)
+        };
         Ok(Self {
             base: format!("{api_url}/bot{token}"),
             files: format!("{api_url}/file/bot{token}"),

@@ -62,10 +62,19 @@ impl Stand {
 
 impl<S: Store, C: Courier> Worker<S, C> {
     async fn tell(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {
-        let notice = match job.batch {
+        let notice = self.as_it_is_said(job, notice).await;
+        self.say(job, notice).await
+    }
+
+    /// What one job says, as its batch says it.
+    async fn as_it_is_said(&self, job: &Job, notice: Notice) -> Notice {
+        match job.batch {
             None => notice,
             Some(first) => self.notice_of_batch(first, notice).await,
-        };
+        }
+    }
+
+    async fn say(&self, job: &Job, notice: Notice) -> Result<(), CourierError> {
         let told = self.courier.notify(job, notice).await;
         if let Err(error) = &told {
             tracing::debug!(job = %job.id, %error, "not told");
@@ -86,10 +95,13 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Says it, and forgets that it was owed; false where it has to be said again.
     async fn is_told(&self, job: &Job, notice: Notice) -> bool {
-        if let Err(CourierError::Transient { .. }) = self.tell(job, notice).await {
+        let notice = self.as_it_is_said(job, notice).await;
+        // How a batch stands is no last word of it: others may end while it is said.
+        let of_all = !matches!(notice, Notice::Batch { .. });
+        if let Err(CourierError::Transient { .. }) = self.say(job, notice).await {
             return false;
         }
-        if let Err(error) = self.store.set_told(job.id).await {
+        if let Err(error) = self.store.set_told(job.id, of_all).await {
             tracing::warn!(job = %job.id, %error, "the last word will be said again");
         }
         true

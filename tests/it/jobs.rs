@@ -150,7 +150,7 @@ async fn an_end_that_nobody_said_is_owed_by_the_next_boot_until_it_is_said() {
     drop(store);
     let store = open(folder.path()).await;
     assert_eq!(store.take_owed().await.unwrap()[0].id, id, "the boot that took it died");
-    store.set_told(id).await.unwrap();
+    store.set_told(id, true).await.unwrap();
     drop(store);
     assert_eq!(open(folder.path()).await.take_owed().await.unwrap(), []);
 }

@@ -291,12 +291,13 @@ pub(super) async fn take_owed(connection: &mut SqliteConnection, boot: i64) -> R
 }
 
 /// What a batch sent is kept until its last word, which says it.
-pub(super) async fn set_told(connection: &mut SqliteConnection, job: JobId) -> Result<()> {
+pub(super) async fn set_told(connection: &mut SqliteConnection, job: JobId, of_all: bool) -> Result<()> {
     sqlx::query(
         "UPDATE jobs SET owed = NULL, parcel = NULL WHERE owed IS NOT NULL \
-         AND (id = ?1 OR batch = (SELECT batch FROM jobs WHERE id = ?1))",
+         AND (id = ?1 OR ?2 AND batch = (SELECT batch FROM jobs WHERE id = ?1))",
     )
     .bind(job.0)
+    .bind(of_all)
     .execute(connection)
     .await?;
     Ok(())

@@ -310,8 +310,8 @@ impl Store for SqliteStore {
         claim::take_owed(&mut *self.connection().await, self.boot).await
     }
 
-    async fn set_told(&self, job: JobId) -> Result<()> {
-        claim::set_told(&mut *self.connection().await, job).await
+    async fn set_told(&self, job: JobId, of_all: bool) -> Result<()> {
+        claim::set_told(&mut *self.connection().await, job, of_all).await
     }
 
     async fn forget_result(&self, request: &Request, engine: &str) -> Result<()> {

@@ -160,3 +160,32 @@ async fn a_crash_in_a_batch_holds_nobody_up_for_ever() {
     let other = store.claim(ONE_EACH).await.unwrap().expect("the other of its batch");
     assert_ne!(other.job.id, first.id);
 }
+
+#[tokio::test]
+async fn the_last_word_of_a_batch_is_owed_while_only_its_progress_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let first = add(&store, "a", "k", 1, 0).await;
+    let second = add(&store, "b", "k", 2, 0).await;
+    until_quiet().await;
+    let failing = store.claim(ONE_EACH).await.unwrap().expect("the first");
+    let failed = Outcome::Failed {
+        reason: Reason::Internal,
+    };
+    store.finish(failing.fence, failed, ENGINE).await.unwrap();
+    // While the chat is told how the batch stands now, the second ends.
+    convert(&store).await;
+    let sending = store.claim(ONE_EACH).await.unwrap().expect("the second");
+    assert_eq!(sending.job.id, second.id);
+    let sent = Outcome::Succeeded { file_id: None };
+    store.finish(sending.fence, sent, ENGINE).await.unwrap();
+    store.set_told(first.id, false).await.unwrap();
+    drop(store);
+
+    let store = open(folder.path()).await;
+    let owed: Vec<JobId> = store.take_owed().await.unwrap().iter().map(|job| job.id).collect();
+    assert_eq!(owed, [second.id], "the summary was not said");
+    store.set_told(second.id, true).await.unwrap();
+    drop(store);
+    assert_eq!(open(folder.path()).await.take_owed().await.unwrap(), []);
+}

@@ -65,7 +65,7 @@ impl Store for Trapped {
         cancel_requests() -> Vec<JobId>;
         recover(named: Vec<JobId>) -> Vec<Job>;
         take_owed() -> Vec<Job>;
-        set_told(job: JobId) -> ();
+        set_told(job: JobId, of_all: bool) -> ();
         forget_result(request: &Request, engine: &str) -> ();
         dialogue(chat: ChatId, user: UserId) -> Option<String>;
         set_dialogue(chat: ChatId, user: UserId, state: Option<String>) -> ();
