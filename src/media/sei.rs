@@ -81,13 +81,14 @@ pub(super) fn without_user_data(packet: &[u8], length_bytes: usize, syntax: Synt
 fn stripped(unit: &[u8], syntax: Syntax) -> Option<Vec<u8>> {
     let (header, payload) = unit.split_at_checked(syntax.header_bytes())?;
     let bytes = unescaped(payload);
+    // rbsp_trailing_bits is a byte of 0x80; zeros may follow.
+    let end = bytes.iter().rposition(|byte| *byte != 0)?;
+    let (mut rest, trailing) = bytes.split_at(end);
+    if trailing[0] != 0x80 {
+        return None;
+    }
     let (mut kept, mut dropped) = (Vec::new(), false);
-    let mut rest = bytes.as_slice();
-    // rbsp_trailing_bits is a byte of 0x80; zeros may follow. A message of type 128 has something after it.
-    while rest
-        .first()
-        .is_some_and(|byte| *byte != 0x80 || rest.len() > 2 && rest[1..].iter().any(|byte| *byte != 0))
-    {
+    while !rest.is_empty() {
         let (kind, after) = number(rest)?;
         let (size, after) = number(after)?;
         let (message, after) = after.split_at_checked(size)?;

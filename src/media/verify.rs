@@ -60,15 +60,7 @@ pub(super) fn verify(
     check_times(&read, &info, tally).map_err(wrong)?;
     check_video(&info, plan).map_err(wrong)?;
     check_audio(&info, plan).map_err(wrong)?;
-    let (width, height) = displayed(&info);
-    Ok(Verdict {
-        duration_us: info.duration_us.unwrap_or(read.end_us),
-        width,
-        height,
-        size_bytes: info.size_bytes,
-        frames: read.frames,
-        warnings,
-    })
+    Ok(verdict(&info, &read, warnings))
 }
 
 /// Holds a part of a finished file against the whole and the count of what was written.
@@ -112,15 +104,19 @@ pub(super) fn verify_part(
         return Err(wrong("it does not begin with a key frame".to_owned()));
     }
     check_times(&read, &info, tally).map_err(wrong)?;
-    let (width, height) = displayed(&info);
-    Ok(Verdict {
+    Ok(verdict(&info, &read, Vec::new()))
+}
+
+fn verdict(info: &MediaInfo, read: &Contents, warnings: Vec<Warning>) -> Verdict {
+    let (width, height) = displayed(info);
+    Verdict {
         duration_us: info.duration_us.unwrap_or(read.end_us),
         width,
         height,
         size_bytes: info.size_bytes,
         frames: read.frames,
-        warnings: Vec::new(),
-    })
+        warnings,
+    }
 }
 
 /// Opens the output as anyone would. `boxes` where its index must come first.

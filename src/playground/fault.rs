@@ -27,6 +27,8 @@ pub enum Fault {
     LostAnswer,
     /// The call takes effect, then the connection breaks in the middle of the answer.
     CutAnswer,
+    /// The call takes effect, and its answer comes so late, milliseconds.
+    LateAnswer(u64),
     /// The call waits so long before it is read, milliseconds; a download pauses in the middle.
     Stall(u64),
     /// A body comes this slowly, bytes a second: a download's on its way out, an upload's on its way in.

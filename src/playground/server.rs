@@ -55,7 +55,7 @@ pub(super) async fn call(
             shared.change(|world| world.record(&method, Value::Null, Err(&refused)));
             return bad_gateway();
         }
-        Some(Fault::LostAnswer | Fault::CutAnswer) | None => {}
+        Some(Fault::LostAnswer | Fault::CutAnswer | Fault::LateAnswer(_)) | None => {}
         Some(refusing) => {
             params::drain(request.into_body()).await;
             let refused = refusal_of(refusing);
@@ -87,6 +87,10 @@ pub(super) async fn call(
 async fn spoil(response: Response, fault: Option<&Fault>, cut: &Cut) -> Response {
     match fault {
         Some(Fault::LostAnswer) => hang_up(cut),
+        Some(Fault::LateAnswer(milliseconds)) => {
+            tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
+            response
+        }
         Some(Fault::CutAnswer) => {
             let (head, body) = response.into_parts();
             let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -243,7 +247,7 @@ pub(super) async fn download(
     match &fault {
         Some(Fault::BadGateway) => return bad_gateway(),
         Some(Fault::Reset | Fault::LostAnswer) => return hang_up(&cut),
-        Some(Fault::Stall(_) | Fault::Slow(_) | Fault::ShortRead(_)) | None => {}
+        Some(Fault::Stall(_) | Fault::LateAnswer(_) | Fault::Slow(_) | Fault::ShortRead(_)) | None => {}
         Some(refusing) => return refusal(&refusal_of(refusing)),
     }
     match serve(&stored, &headers, fault.as_ref(), &cut).await {

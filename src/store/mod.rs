@@ -312,9 +312,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
     /// Running jobs of this boot whose end was asked for.
     fn cancel_requests(&self) -> impl Future<Output = Result<Vec<JobId>>> + Send;
-    /// At start: running jobs of other boots go back to the queue; those in conversion become suspects, and a second
-    /// crash quarantines the file. `named` are those that the last words of the process named; a death that named
-    /// nobody weighs less. Returns the jobs that were quarantined now, for telling their users.
+    /// At start: running jobs of other boots go back to the queue; those in conversion become suspects, and what
+    /// is to blame for enough ([`BLAME_MAX`](crate::job::BLAME_MAX)) is quarantined. `named` are those that the last words
+    /// of the process named; a death that named nobody weighs less. Returns the jobs that were quarantined now, for telling their users.
     fn recover(&self, named: Vec<JobId>) -> impl Future<Output = Result<Vec<Job>>> + Send;
     /// Jobs that are over without anybody having said so in their chat: of other boots, and ended by an operator. Whoever
     /// takes one says it, and then calls [`Store::set_told`].

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
+use super::Options;
 use super::errors::CallError;
 use super::pulse::Pulse;
 use super::throttle::Throttle;
@@ -55,6 +56,11 @@ pub(super) struct Part<'a> {
 }
 
 impl Api {
+    pub(super) fn of(options: &Options) -> reqwest::Result<Self> {
+        let (throttle, pulse) = (Arc::clone(&options.throttle), Arc::clone(&options.pulse));
+        Self::new(&options.api_url, &options.token, throttle, pulse)
+    }
+
     pub(super) fn new(api_url: &str, token: &str, throttle: Arc<Throttle>, pulse: Arc<Pulse>) -> reqwest::Result<Self> {
         let api_url = api_url.trim_end_matches('/');
         let client = || {

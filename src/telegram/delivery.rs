@@ -53,12 +53,7 @@ impl<S: Store> TelegramCourier<S> {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(options: &Options, store: S) -> anyhow::Result<Self> {
-        let api = Api::new(
-            &options.api_url,
-            &options.token,
-            Arc::clone(&options.throttle),
-            Arc::clone(&options.pulse),
-        )?;
+        let api = Api::of(options)?;
         Ok(Self {
             fetcher: Fetcher {
                 api: api.clone(),

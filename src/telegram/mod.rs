@@ -162,12 +162,7 @@ pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Where the token is refused, another process polls with it, or the store fails.
 pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let api = Api::new(
-        &options.api_url,
-        &options.token,
-        Arc::clone(&options.throttle),
-        Arc::clone(&options.pulse),
-    )?;
+    let api = Api::of(&options)?;
     let Some(name) = introduce(&api, &shutdown).await? else {
         return Ok(());
     };

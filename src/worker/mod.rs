@@ -162,7 +162,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let named = self.named.iter().copied().map(JobId).collect();
         for job in self.store.recover(named).await? {
-            tracing::warn!(job = %job.id, "quarantined: its file crashed the process twice");
+            tracing::warn!(job = %job.id, "quarantined: its file is to blame for crashes");
             self.tell_end(
                 &job,
                 Notice::Failed {

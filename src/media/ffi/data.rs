@@ -260,6 +260,40 @@ impl Frame {
         self.raw().nb_samples
     }
 
+    /// Samples of floating point beyond `max`, and those that are no number, are brought within; others are as they were.
+    pub(crate) fn tame_samples(&mut self, max: f32) -> Result<(), AvError> {
+        let raw = self.raw();
+        let (samples, channels) = (
+            raw.nb_samples.max(0) as usize,
+            raw.ch_layout.nb_channels.max(0) as usize,
+        );
+        let (planes, length) = match raw.format {
+            format if format == ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP as i32 => (channels, samples),
+            format if format == ffi::AVSampleFormat::AV_SAMPLE_FMT_FLT as i32 => (1, samples * channels),
+            _ => return Ok(()),
+        };
+        let is_tame = |sample: &f32| sample.abs() <= max;
+        let tame = (0..planes).all(|plane| {
+            // SAFETY: a frame of this format has `planes` planes, of `length` aligned samples each.
+            let all = unsafe { std::slice::from_raw_parts((*raw.extended_data.add(plane)).cast::<f32>(), length) };
+            all.iter().all(is_tame)
+        });
+        if tame {
+            return Ok(());
+        }
+        // SAFETY: valid and exclusively ours; afterwards its samples are nobody else's.
+        check(unsafe { ffi::av_frame_make_writable(self.0.as_ptr()) })?;
+        for plane in 0..planes {
+            // SAFETY: as above, and writable.
+            let all =
+                unsafe { std::slice::from_raw_parts_mut((*self.raw().extended_data.add(plane)).cast::<f32>(), length) };
+            for sample in all.iter_mut().filter(|sample| !is_tame(sample)) {
+                *sample = if sample.is_nan() { 0.0 } else { max.copysign(*sample) };
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_corrupt(&self) -> bool {
         self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
     }

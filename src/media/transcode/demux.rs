@@ -310,7 +310,7 @@ impl Copy {
             return Ok(());
         }
         let (pts, dts) = self.times(job, &packet);
-        let packet = self.private(packet)?;
+        let packet = self.strip(packet)?;
         let mut packet = match &mut self.tagger {
             None => packet,
             Some(tagger) => tagger
@@ -327,7 +327,7 @@ impl Copy {
     }
 
     /// Without what a camera wrote into the pictures.
-    fn private(&self, packet: Packet) -> Result<Packet, Halt> {
+    fn strip(&self, packet: Packet) -> Result<Packet, Halt> {
         let Some((syntax, length_bytes)) = self.syntax else {
             return Ok(packet);
         };

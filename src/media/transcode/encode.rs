@@ -11,6 +11,10 @@ use crate::media::info::Rational;
 use crate::media::plan::{Alpha, AudioWay, Rate, VideoEncode};
 use crate::media::preset::VideoCodec;
 
+/// Full scale is 1, and players cut what is above it. Damaged sound decodes to millions, over which libavcodec's AAC encoder
+/// searches for ever.
+const LOUDEST: f32 = 4.0;
+
 pub(super) fn video(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
     let Some(way) = job.plan.encode() else { return Ok(()) };
     line(job, index, from, to, |Filtered { frame, time_base }| {
@@ -74,6 +78,7 @@ fn line(
     let mut opened: Option<Opened> = None;
     while let Some(mut filtered) = receive(job, from)? {
         filtered.frame.forget_picture_type();
+        filtered.frame.tame_samples(LOUDEST).map_err(engine("encode"))?;
         if opened.is_none() {
             let (mut encoder, frame_rate, step) = open(&filtered)?;
             let base = filtered.time_base;

@@ -8,7 +8,7 @@ use super::rows::{COLUMNS, DAY_S, job_of, json, load, now, scrub, word, write};
 use crate::job::{BLAME_MAX, BLAME_NAMED, BLAME_UNNAMED, Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
 use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
 
-/// A file that crashed the process twice is refused for a week.
+/// A file that is to blame for crashes is refused for a week.
 pub(super) const QUARANTINE_S: i64 = 7 * DAY_S;
 /// No job waits longer for its next try, whatever the platform asks for.
 pub(super) const WAIT_MAX_S: i64 = 3600;

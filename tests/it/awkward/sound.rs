@@ -119,3 +119,22 @@ fn a_cover_alone_is_refused() {
     std::fs::write(&path, "the cover of a book").unwrap();
     refused(&path);
 }
+
+#[test]
+fn sound_far_beyond_full_scale_and_no_numbers_end_as_sound() {
+    for (name, samples) in [
+        ("loud.mkv", "2e7*random(0)"),
+        ("gusts.mkv", "2e7*(random(0)-0.5)*lt(mod(t\\,0.1)\\,0.02)"),
+        ("nan.mkv", "if(lt(mod(t\\,0.1)\\,0.02)\\,0/0\\,0.5*sin(2764*t))"),
+        ("infinite.mkv", "1/lt(mod(t\\,0.1)\\,0.02)"),
+    ] {
+        let film = clip(
+            &format!("sound_{name}"),
+            &format!(
+                "-f lavfi -i testsrc2=s=160x120:r=25:d=1 -f lavfi -i aevalsrc={samples}:s=48000:d=1 -af aformat=sample_fmts=flt \
+                 -c:a pcm_f32le {H264}"
+            ),
+        );
+        plays(&film);
+    }
+}

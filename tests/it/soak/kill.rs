@@ -22,7 +22,7 @@ const POINT_MAX: Duration = Duration::from_secs(25);
 const DELIVERED_MIN: f64 = 0.5;
 /// Bots at once, each on a platform of its own: most of a life is waiting.
 const LANES: usize = 4;
-/// More random kills than this many for each round of the points.
+/// Random kills to one round of the points.
 const KILLS_PER_ROUND: usize = 500;
 /// Nothing is sent to a bot that has so much to do.
 const OPEN_MAX: usize = 12;
@@ -73,7 +73,7 @@ impl Lane {
             .plan_by_chance("*", u32::MAX, FAULTS / 2.0, Fault::LostAnswer);
         crowd
             .playground
-            .plan_by_chance("*", u32::MAX, FAULTS / 2.0, Fault::Stall(LATE_MS));
+            .plan_by_chance("*", u32::MAX, FAULTS / 2.0, Fault::LateAnswer(LATE_MS));
         Self {
             crowd,
             seen: Seen::default(),

@@ -35,7 +35,7 @@ impl Drop for Served {
     }
 }
 
-/// As an operator runs it, in this folder and on this platform; with CPU, disk and queue enough.
+/// As an operator runs it, in this folder and on this platform, however little room the disk has.
 pub(crate) fn serve_on(playground: &Playground, folder: &std::path::Path) -> Command {
     // `KADR_BIN` names another build; only those with debug assertions die at points.
     let bin = std::env::var_os("KADR_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kadr").into());
