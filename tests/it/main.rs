@@ -20,6 +20,7 @@ mod disk;
 mod doctor;
 mod fake_driver;
 mod faults;
+mod fuzz;
 mod gpu;
 mod health;
 mod hostile;

@@ -261,6 +261,7 @@ impl Frame {
     }
 
     /// Samples of floating point beyond `max`, and those that are no number, are brought within; others are as they were.
+    #[expect(clippy::cast_ptr_alignment, reason = "libav aligns planes for its widest vectors")]
     pub(crate) fn tame_samples(&mut self, max: f32) -> Result<(), AvError> {
         let raw = self.raw();
         let (samples, channels) = (
