@@ -27,6 +27,8 @@ use crate::media::{
 };
 
 const POLL: Duration = Duration::from_millis(100);
+/// What the engine gets beyond its time limit or a cancel before the program ends without it.
+const BEYOND: Duration = Duration::from_secs(2);
 
 /// Arguments of `kadr convert`
 #[derive(Debug, clap::Args)]
@@ -244,7 +246,13 @@ impl Batch<'_> {
                 media::convert(input, output, &self.recipe, &caps, &self.limits, control)
             });
             let mut said = Instant::now();
+            let mut over: Option<Instant> = None;
             while at_end.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = control.check()
+                    && over.get_or_insert_with(Instant::now).elapsed() > BEYOND
+                {
+                    abandon(input, output, &error, self.args.json);
+                }
                 let progress = control.gauge().read();
                 if let Some(bar) = &bar {
                     move_bar(bar, progress, began.elapsed());
@@ -279,6 +287,15 @@ impl Batch<'_> {
     }
 }
 
+/// Ends the program where a decoder does not come back: its thread cannot be stopped from outside. What was written has no
+/// name yet and goes with it, and the other files in work end, too.
+fn abandon(input: &Path, output: &Path, error: &MediaError, json: bool) -> ! {
+    media::convert::sweep(output);
+    // A closed pipe changes nothing any more.
+    let _ = print_failure(input, error, json);
+    std::process::exit(i32::from(Exit::of(error) as u8))
+}
+
 /// The conversions in work, for a signal to cancel.
 #[derive(Clone, Default)]
 struct Running(Arc<Mutex<(bool, Vec<Control>)>>);
@@ -291,10 +308,11 @@ impl Running {
         !state.0
     }
 
-    fn cancel(&self) {
+    /// Whether it is the first time.
+    fn cancel(&self) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = true;
         state.1.iter().for_each(Control::cancel);
+        !std::mem::replace(&mut state.0, true)
     }
 }
 
@@ -405,7 +423,12 @@ fn same_file(one: &Path, other: &Path) -> bool {
 /// The first signal cancels the files in work and removes what they wrote; the second leaves at once.
 fn cancel_on_signal(running: &Running) -> Result<()> {
     let running = running.clone();
-    ctrlc::set_handler(move || running.cancel()).context("listen for signals")
+    let heard = move || {
+        if !running.cancel() {
+            std::process::exit(i32::from(Exit::Canceled as u8));
+        }
+    };
+    ctrlc::set_handler(heard).context("listen for signals")
 }
 
 fn new_bar(input: &Path) -> ProgressBar {
@@ -459,6 +482,9 @@ fn print_report(report: &Report, json: bool) -> Result<()> {
     }
     for reason in &report.reasons {
         print_line(reason)?;
+    }
+    for warning in &report.warnings {
+        print_line(&format!("warning: {warning}"))?;
     }
     print_line(&format!(
         "{}: {} -> {} bytes, {:.2} s of video in {:.2} s",

@@ -384,10 +384,29 @@ fn or_here(folder: &Path) -> &Path {
 /// A file in this folder that is removed when it is dropped; only [`keep`] makes it stay.
 pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, MediaError> {
     tempfile::Builder::new()
-        .prefix(".kadr-")
-        .suffix(".part")
+        .prefix(&own_prefix())
+        .suffix(PART)
         .tempfile_in(or_here(folder))
         .map_err(|source| io("create the output", source))
+}
+
+const PART: &str = ".part";
+
+fn own_prefix() -> String {
+    format!(".kadr-{}-", std::process::id())
+}
+
+/// Removes what this process has begun to write beside `output`: for a program that ends while an engine is still in work.
+pub fn sweep(output: &Path) {
+    let prefix = own_prefix();
+    for entry in std::fs::read_dir(folder_of(output)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(PART) {
+            // It ends anyway.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Gives a temporary file its final name, in one step.

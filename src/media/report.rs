@@ -1,5 +1,6 @@
 //! What a conversion did, for a terminal, a log and a caption alike.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::look::Look;
@@ -59,6 +60,19 @@ pub enum Warning {
     },
     /// High dynamic range was mapped to BT.709.
     ToneMapped,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { lost_percent, .. } => write!(f, "damaged: {lost_percent} % of it could not be decoded"),
+            Self::SilentTrack => f.write_str("the sound could not be decoded and is left out"),
+            Self::Cut { kept_s } => write!(f, "only the first {kept_s} s are kept"),
+            Self::Dropped { kind, count: 1 } => write!(f, "one {kind} stream is left out"),
+            Self::Dropped { kind, count } => write!(f, "{count} {kind} streams are left out"),
+            Self::ToneMapped => f.write_str("high dynamic range is mapped to BT.709"),
+        }
+    }
 }
 
 /// A way of the plan that failed on a device, so that the next one was taken from the beginning.

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 use super::chain;
 use super::confine::{Confined, Openings, alone};
 use super::control::Control;
+use super::convert::{io, keep, temporary};
 use super::error::{MediaError, Refusal};
 use super::ffi::{self, AvError, Decoder, Frame, Graph, Input, Source, StreamParams};
 use super::info::{MediaInfo, Rational};
@@ -220,18 +221,9 @@ fn tile(cells: Vec<Frame>) -> Result<Frame, MediaError> {
 }
 
 fn write(output: &Path, bytes: &[u8]) -> Result<(), MediaError> {
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let io = |source| super::convert::io("write the sheet", source);
-    let mut part = tempfile::Builder::new()
-        .prefix(".kadr-")
-        .suffix(".part")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(io)?;
+    let io = |source| io("write the sheet", source);
+    let mut part = temporary(output.parent().unwrap_or(Path::new("")))?;
     part.write_all(bytes).map_err(io)?;
     part.as_file().sync_all().map_err(io)?;
-    part.persist(output).map(drop).map_err(|error| io(error.error))
+    keep(part, output)
 }

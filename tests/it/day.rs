@@ -237,7 +237,12 @@ async fn send_all(bot: &Bot, people: &[i64], files: usize) -> (Vec<Asked>, Vec<D
 }
 
 /// Somebody comes new while all the others have files waiting: theirs is the next that starts.
-async fn newcomer(bot: &Bot, user: i64) -> Asked {
+async fn newcomer(bot: &Bot, user: i64, people: &[i64]) -> Asked {
+    let (served, _) = served(bot).await;
+    let as_new = people
+        .iter()
+        .filter(|one| served.get(one).is_none_or(|count| *count == 0))
+        .count();
     bot.playground.add_user(user, "New", "en");
     let file = own(bot.folder.path(), 9999, &errand(0).0);
     let message = bot
@@ -247,9 +252,12 @@ async fn newcomer(bot: &Bot, user: i64) -> Asked {
     let first = bot
         .until(user, |chat| chat.iter().find(|message| message.from_bot).cloned())
         .await;
-    // Before it come those only whose turn is overdue: as many as there are slots.
+    // Before it come those only whose turn is overdue, as many as there are slots, and who have had nothing yet either.
     let place = first.text.split_once('#').map_or("1", |(_, place)| place.trim());
-    assert!(place.parse::<usize>().unwrap() <= SLOTS, "{first:?}");
+    assert!(
+        place.parse::<usize>().unwrap() <= SLOTS + as_new,
+        "{as_new} as new: {first:?}"
+    );
     Asked {
         user,
         chat: user,
@@ -332,7 +340,7 @@ async fn a_day_brings_every_request_to_exactly_one_end() {
     bot.playground.set_rates(true);
     plan_faults(&bot.playground);
     let (mut asked, answers) = send_all(&bot, &people, files).await;
-    asked.push(newcomer(&bot, FIRST + 1000).await);
+    asked.push(newcomer(&bot, FIRST + 1000, &people).await);
     let jain = all_ended(&bot, &people, &asked).await;
     bot.until_clean().await;
     let calls = bot.playground.transcript();

@@ -2,7 +2,7 @@
 //! or refused.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -210,4 +210,50 @@ fn a_conversion_that_fails_leaves_what_was_there() {
 #[test]
 fn without_force_what_is_there_stays() {
     is_kept(&playable_mkv(), &[], 2);
+}
+
+#[test]
+fn an_engine_that_does_not_come_back_does_not_hold_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let stuck = folder.path().join("stuck.mkv");
+    std::fs::copy(playable_mkv(), &stuck).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kadr"))
+        .args(["convert", "--json", "--preset", "note"])
+        .args([
+            &clip(
+                "stuck-first.mpg",
+                "-f lavfi -i testsrc2=s=640x480:r=25:d=20 -c:v mpeg2video",
+            ),
+            &stuck,
+        ])
+        .current_dir(folder.path())
+        .args(["--out-dir", "."])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // The names were looked at when it began. A pipe that nobody writes to keeps whoever opens it for ever.
+    while parts(folder.path()).is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::remove_file(&stuck).unwrap();
+    assert!(Command::new("mkfifo").arg(&stuck).status().unwrap().success());
+    assert!(
+        lines.any(|line| line.contains(r#""type":"report""#)),
+        "the first file is converted"
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "INT");
+    let began = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(
+        began.elapsed() >= Duration::from_secs(1),
+        "it hung: {:?}",
+        began.elapsed()
+    );
+    assert!(began.elapsed() < PATIENCE);
+    let mut left = names(folder.path());
+    left.sort();
+    assert_eq!(left, ["stuck-first.mp4", "stuck.mkv"]);
 }

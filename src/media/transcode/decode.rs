@@ -17,16 +17,21 @@ pub(super) fn decode(
     let alpha = video && job.plan.encode().is_some_and(|encode| encode.picture.alpha_side_stream);
     let threads = if video { job.threads } else { 1 };
     let device = job.device_if(video && job.plan.rung.decodes_on_gpu());
-    let mut decoder = match device {
-        Some(device) => Decoder::open_on(device, params, job.limits).map_err(engine("open the decoder on the GPU"))?,
-        None => Decoder::open(params, job.limits, threads, alpha).map_err(engine("open the decoder"))?,
-    };
     let line = Line {
         job,
         video,
         on_gpu: device.is_some(),
         to,
     };
+    let opened = match device {
+        Some(device) => Decoder::open_on(device, params, job.limits).map_err(engine("open the decoder on the GPU")),
+        None => match Decoder::open(params, job.limits, threads, alpha) {
+            // Its tables stand in the headers, and those are damaged: a stream of which nothing decodes.
+            Err(error) if error != AvError::NO_MEMORY => return line.skip(from, error),
+            opened => opened.map_err(engine("open the decoder")),
+        },
+    };
+    let mut decoder = opened?;
     while let Some(packet) = receive(job, from)? {
         loop {
             match decoder.send(Some(&packet)) {
@@ -56,6 +61,14 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// Takes the whole stream and gives nothing.
+    fn skip(&self, from: &Receiver<Packet>, error: AvError) -> Stage {
+        while receive(self.job, from)?.is_some() {
+            self.fault(error)?;
+        }
+        Ok(())
+    }
+
     fn forward(&self, decoder: &mut Decoder) -> Stage {
         let tally = self.job.tally;
         loop {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Made, joined, judged, plays, plays_or_is_refused, refused, write};
 use crate::corpus::verdict::{Expect, Verdict};
-use crate::support::clip;
+use crate::support::{clip, ffprobe};
 
 /// So that what fits is copied.
 const TAGS: &str = "-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv";
@@ -134,4 +134,35 @@ fn a_clock_that_wraps_at_33_bits_goes_on() {
         95_442,
     ));
     plays(&transport("wrap_mpeg2", "-c:v mpeg2video -q:v 2 -c:a mp2", 95_442));
+}
+
+/// A film whose codec headers are overwritten from some bytes after a mark.
+fn headers_damaged(name: &str, mark: &[u8], at: std::ops::Range<usize>) -> PathBuf {
+    let source = whole("headers.mkv", "-c:v libtheora -c:a libvorbis");
+    let mut bytes = std::fs::read(&source).unwrap();
+    let found = bytes.windows(mark.len()).position(|window| window == mark).unwrap();
+    for byte in bytes[found + at.start..found + at.end].iter_mut().step_by(7) {
+        *byte ^= 0xff;
+    }
+    let path = source.with_file_name(name);
+    write(&path, &bytes);
+    path
+}
+
+#[test]
+fn pictures_whose_codec_headers_are_damaged_are_refused() {
+    let words = refused(&headers_damaged("headers_pictures.mkv", b"\x82theora", 40..200));
+    assert!(words.contains("damaged: 0 % could be decoded"), "{words}");
+}
+
+/// Tools that must decode such a track do not open it, so it is compared with the whole film.
+#[test]
+fn sound_whose_codec_headers_are_damaged_is_left_out() {
+    let (made, _) = judged(
+        &headers_damaged("headers_sound.mkv", b"\x05vorbis", 20..400),
+        Expect::Either,
+    );
+    assert!(warns_of_damage(&made), "{}", made.run.stderr);
+    let streams = ffprobe(&made.output, "stream=codec_type,nb_frames");
+    assert_eq!(streams, "codec_type=video|nb_frames=200\n");
 }
