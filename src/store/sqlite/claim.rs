@@ -238,6 +238,31 @@ pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], 
     .bind(boot)
     .execute(&mut *transaction)
     .await?;
+    let quarantined = quarantine(&mut transaction, boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+pub(super) async fn crash(connection: &mut SqliteConnection, fence: Fence) -> Result<Vec<Job>> {
+    let mut transaction = write(connection).await?;
+    let written = sqlx::query(
+        "UPDATE jobs SET crashes = crashes + ?, status = 'queued', boot = NULL, not_before = 0, parcel = NULL \
+         WHERE id = ? AND claims = ? AND boot = ? AND status = 'running' AND phase = 'convert'",
+    )
+    .bind(BLAME_NAMED)
+    .bind(fence.job.0)
+    .bind(fence.attempt)
+    .bind(fence.boot)
+    .execute(&mut *transaction)
+    .await?;
+    fenced(written.rows_affected(), fence)?;
+    let quarantined = quarantine(&mut transaction, fence.boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+/// Files that crashed an engine, or the process, once too often; and all jobs that wait with them.
+async fn quarantine(transaction: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
     sqlx::query(
         "INSERT OR REPLACE INTO quarantine (unique_id, until) \
          SELECT unique_id, ? FROM jobs WHERE status = 'queued' AND crashes >= ?",
@@ -269,10 +294,9 @@ pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], 
             .bind(job.id.0)
             .execute(&mut *transaction)
             .await?;
-        scrub(&mut transaction, job.id).await?;
+        scrub(&mut *transaction, job.id).await?;
         quarantined.push(job);
     }
-    transaction.commit().await?;
     Ok(quarantined)
 }
 

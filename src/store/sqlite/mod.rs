@@ -302,6 +302,10 @@ impl Store for SqliteStore {
         claim::cancel_requests(&mut *self.connection().await, self.boot).await
     }
 
+    async fn crash(&self, fence: Fence) -> Result<Vec<Job>> {
+        self.ticked(claim::crash(&mut *self.connection().await, fence).await)
+    }
+
     async fn recover(&self, named: Vec<JobId>) -> Result<Vec<Job>> {
         claim::recover(&mut *self.connection().await, &named, self.boot).await
     }

@@ -63,6 +63,7 @@ impl Store for Trapped {
         finish(fence: Fence, outcome: Outcome, engine: &str) -> ();
         release(fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> ();
         cancel_requests() -> Vec<JobId>;
+        crash(fence: Fence) -> Vec<Job>;
         recover(named: Vec<JobId>) -> Vec<Job>;
         take_owed() -> Vec<Job>;
         set_told(job: JobId, of_all: bool) -> ();
