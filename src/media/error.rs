@@ -51,6 +51,12 @@ pub enum MediaError {
         /// What libav answered.
         what: String,
     },
+    /// The process of the engine died: of its file, or for want of memory.
+    #[error("the engine's process died of signal {signal}")]
+    Crashed {
+        /// As the kernel numbers them: 6 for an abort, 9 where memory was out, 11 for an access to none.
+        signal: i32,
+    },
     /// The output is not what was promised, so it was not kept.
     #[error("output does not verify: {0}")]
     Unverified(String),

@@ -310,7 +310,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         not_before_s: u64,
         count: bool,
     ) -> impl Future<Output = Result<()>> + Send;
-    /// Puts a running job back whose engine's process died in [`Phase::Convert`]: counted as a crash of this process is, it
+    /// Puts a running job back whose engine's process died in [`Phase::Convert`]: counted as a crash that named it, it
     /// runs alone from now on, and a second crash quarantines its file. Returns the jobs that were quarantined by it.
     fn crash(&self, fence: Fence) -> impl Future<Output = Result<Vec<Job>>> + Send;
     /// Running jobs of this boot whose end was asked for.

@@ -40,6 +40,8 @@ pub(super) enum End {
     Held(Parcel),
     /// The user is gone: over without a word.
     Silent(Reason),
+    /// The process of its engine died.
+    Crashed,
 }
 
 impl End {
@@ -171,6 +173,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let parcel = match self.convert(job, &scratch, stand, permit).await {
             Ok(parcel) => parcel,
             Err(MediaError::Canceled) => return Ok(End::Finished(Outcome::Canceled)),
+            Err(error @ MediaError::Crashed { .. }) => {
+                tracing::error!(%error, blame = job.blame, "not converted");
+                return Ok(End::Crashed);
+            }
             Err(error) => {
                 tracing::warn!(%error, "not converted");
                 return Ok(End::Finished(Outcome::Failed {
@@ -320,10 +326,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Records the end, then removes the files, then frees the slot, then tells: telling may wait for the platform.
     async fn close(&self, job: &Job, fence: Fence, end: End, permit: Arc<OwnedSemaphorePermit>, stand: &Stand) {
-        if !self.record(job, fence, &end).await {
+        let Some(quarantined) = self.record(job, fence, &end).await else {
             return;
-        }
-        if !end.goes_on() {
+        };
+        let goes_on = match end {
+            End::Crashed => quarantined.iter().all(|one| one.id != job.id),
+            _ => end.goes_on(),
+        };
+        if !goes_on {
             point("ended");
             self.workdir.remove(job.id);
             self.peeks.forget(&job.request.source.file_unique_id);
@@ -335,6 +345,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             End::Finished(Outcome::Canceled) => Notice::Canceled,
             End::Released { count: false, .. } => Notice::Paused,
             End::Held(_) => return point("held"),
+            End::Crashed => return self.tell_quarantined(quarantined, stand).await,
             End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Waiting(_) | End::Silent(_) => {
                 return;
             }
@@ -344,15 +355,26 @@ impl<S: Store, C: Courier> Worker<S, C> {
         point("told");
     }
 
-    /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another
-    /// claim owns the job, or where a shutdown did not let it end: then it resumes after the start.
-    pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
+    /// One that had the engine, and those that waited with the same file.
+    async fn tell_quarantined(&self, quarantined: Vec<Job>, stand: &Stand) {
+        let _last = stand.telling.lock().await;
+        for job in quarantined {
+            tracing::warn!(job = %job.id, "quarantined: its file crashed two engines");
+            let reason = Reason::Quarantined;
+            self.tell_end(&job, Notice::Failed { reason }).await;
+        }
+    }
+
+    /// Writes until it is written: a full disk passes, and until then the slot had better wait. Jobs that are quarantined
+    /// by it; `None` where another claim owns the job, or where a shutdown did not let it end: then it resumes after the
+    /// start.
+    pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> Option<Vec<Job>> {
         loop {
             match self.write(fence, end).await {
-                Ok(()) => return true,
+                Ok(quarantined) => return Some(quarantined),
                 Err(error @ StoreError::Fenced { .. }) => {
                     tracing::warn!(%error, "another claim owns the job now");
-                    return false;
+                    return None;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the end of the run was not recorded, tried again");
@@ -364,23 +386,25 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
             tokio::select! {
                 () = tokio::time::sleep(STORE_REST) => {}
-                () = self.interrupt.cancelled() => return false,
+                () = self.interrupt.cancelled() => return None,
             }
         }
     }
 
-    async fn write(&self, fence: Fence, end: &End) -> Result<(), StoreError> {
-        let outcome = match end {
+    async fn write(&self, fence: Fence, end: &End) -> Result<Vec<Job>, StoreError> {
+        let failed = |reason: &Reason| Outcome::Failed { reason: reason.clone() };
+        match end {
+            End::Crashed => return self.store.crash(fence).await,
             End::Released {
                 phase,
                 not_before_s,
                 count,
-            } => return self.store.release(fence, *phase, *not_before_s, *count).await,
-            End::Waiting(phase) => return self.store.release(fence, *phase, AWAY_REST_S, false).await,
-            End::Held(parcel) => return self.store.hold(fence, parcel.clone()).await,
-            End::Finished(outcome) => outcome.clone(),
-            End::Silent(reason) => Outcome::Failed { reason: reason.clone() },
-        };
-        self.store.finish(fence, outcome, ENGINE_VERSION).await
+            } => self.store.release(fence, *phase, *not_before_s, *count).await?,
+            End::Waiting(phase) => self.store.release(fence, *phase, AWAY_REST_S, false).await?,
+            End::Held(parcel) => self.store.hold(fence, parcel.clone()).await?,
+            End::Finished(outcome) => self.store.finish(fence, outcome.clone(), ENGINE_VERSION).await?,
+            End::Silent(reason) => self.store.finish(fence, failed(reason), ENGINE_VERSION).await?,
+        }
+        Ok(Vec::new())
     }
 }
