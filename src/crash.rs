@@ -56,6 +56,19 @@ pub(crate) fn point(name: &'static str) {
 #[inline]
 pub(crate) fn point(_name: &'static str) {}
 
+/// Passes a point with this file.
+#[cfg(debug_assertions)]
+pub(crate) fn point_with(name: &'static str, file: &Path) {
+    if armed::is_meant(file) {
+        point(name);
+    }
+}
+
+/// Passes a point with this file.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(crate) fn point_with(_name: &'static str, _file: &Path) {}
+
 /// Passes a point in the midst of what is begun now with this file and goes on elsewhere.
 #[cfg(debug_assertions)]
 pub(crate) fn point_soon(name: &'static str, file: &Path) {

@@ -5,12 +5,15 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{Exit, logs};
+use super::{Exit, UsageError, logs};
 use crate::media::isolation::{self, Isolation, Nursery, Voice};
 use crate::worker;
 
@@ -23,6 +26,26 @@ pub(super) fn nursery(isolation: Isolation) -> Result<Option<Arc<Nursery>>> {
             Ok(Some(Arc::new(nursery)))
         }
     }
+}
+
+/// Watches over the nursery until `shutdown`. Where it ends before, no file can be read any more, and the walls forbid another
+/// one: asks all to stop as a signal would, so that jobs go back to the queue, and leaves the rest to who starts kadr again.
+pub(super) async fn orphaned(nursery: Option<&Nursery>, shutdown: &CancellationToken) -> Result<()> {
+    let Some(nursery) = nursery else { return Ok(()) };
+    let gone = async {
+        let mut life = nursery.life().and_then(UnixStream::from_std)?;
+        life.read(&mut [0]).await
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        gone = gone => tracing::error!(?gone, "the process that starts engines is gone: stopping, jobs go on after the next start"),
+    }
+    shutdown.cancel();
+    Err(UsageError::failed(
+        "the process that starts engines is gone, and kadr with it",
+        "start kadr again, or have a supervisor do it: nothing is lost",
+    )
+    .into())
 }
 
 pub(super) fn nurse() -> Result<Exit> {

@@ -96,6 +96,8 @@ impl Exit {
             | MediaError::Io { .. }
             | MediaError::Engine { .. }
             | MediaError::Crashed { .. }
+            | MediaError::NotStarted(_)
+            | MediaError::Orphaned
             | MediaError::Unverified(_) => Self::Failed,
         }
     }
@@ -229,6 +231,7 @@ fn hint_for(error: &MediaError) -> Cow<'static, str> {
         MediaError::Device { .. } => "run with `--device cpu`",
         MediaError::DiskFull => "free some space, or choose another output folder",
         MediaError::Io { .. } => "check that the path exists and may be read and written",
+        MediaError::NotStarted(_) | MediaError::Orphaned => "start kadr again",
         MediaError::Unfit(_) | MediaError::Engine { .. } | MediaError::Crashed { .. } | MediaError::Unverified(_) => {
             "this is a fault of kadr's: please report it with the output of `kadr probe`"
         }

@@ -144,8 +144,12 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {
-        let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
-        shutdown.cancel();
+        let listen = async {
+            let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
+            shutdown.cancel();
+            listened
+        };
+        let (listened, orphaned) = tokio::join!(listen, engine::orphaned(config.worker.nursery.as_deref(), &shutdown));
         working
             .await
             .context("the worker broke")?
@@ -155,7 +159,8 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
             tracing::warn!(%error, "old rows stay until the next start");
         }
         last.end_cleanly().await.context("mark the end")?;
-        listened
+        listened?;
+        orphaned
     };
     tokio::select! {
         outcome = carry => outcome,

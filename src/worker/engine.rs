@@ -260,6 +260,8 @@ pub(super) fn reason_of(error: MediaError) -> Reason {
         | MediaError::Io { .. }
         | MediaError::Engine { .. }
         | MediaError::Crashed { .. }
+        | MediaError::NotStarted(_)
+        | MediaError::Orphaned
         | MediaError::Unverified(_) => Reason::Internal,
     }
 }

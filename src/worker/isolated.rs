@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::engine::{below_the_chat, make};
-use crate::job::{Outlook, Seen, Wish};
+use crate::crash::point_with;
+use crate::job::{BLAME_NAMED, BLAME_UNNAMED, Outlook, Seen, Wish};
 use crate::media::isolation::{Errand, Nursery};
 use crate::media::preset::Container;
 use crate::media::{self, Caps, Control, Limits, Look, MediaError, Recipe, Report};
@@ -80,6 +81,8 @@ pub fn work(order: Order, control: &Control) -> Result<Answer, MediaError> {
             })
         }
         What::Look(wishes) => {
+            // Beside a bot that is killed where it converts, for a look is done by another process.
+            point_with("converting", &source);
             let info = media::probe(&source, &limits, control)?;
             let outlook = |wish: &Wish| match media::forecast::rough(&info, &wish.recipe, &caps) {
                 Ok((forecast, learnt)) => (Outlook::Makes(forecast), learnt),
@@ -175,6 +178,16 @@ pub(super) fn look(
         outlooks: wishes.into_iter().zip(answer.outlooks).map(learnt).collect(),
         look,
     })
+}
+
+/// What a death is worth. The kernel kills so when memory is out, and so does who stands at the machine: it may be the
+/// file's doing, and often is not.
+pub(super) fn blame_of(signal: i32) -> u32 {
+    if signal == libc::SIGKILL {
+        BLAME_UNNAMED
+    } else {
+        BLAME_NAMED
+    }
 }
 
 fn ask(

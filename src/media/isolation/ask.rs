@@ -1,7 +1,7 @@
 //! The bot's side of one engine: its work goes there, its answer comes back, and it is gone before anyone looks at what it
 //! made.
 
-use std::io::ErrorKind::{BrokenPipe, Interrupted, TimedOut, WouldBlock};
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset, Interrupted, TimedOut, WouldBlock};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -50,8 +50,9 @@ impl Nursery {
     /// in the errand's folder. Progress comes to the control's gauge; a control that says stop kills within 200 ms.
     ///
     /// # Errors
-    /// [`MediaError::Crashed`] where a signal ended it that was not ours; [`MediaError::Engine`] where it could not be
-    /// started or understood; else what it says, and what [`Control::check`] says meanwhile.
+    /// [`MediaError::Crashed`] where a signal ended it that was not ours; [`MediaError::NotStarted`] where there was no room
+    /// for it, [`MediaError::Orphaned`] where the nursery is gone; [`MediaError::Engine`] where it could not be understood;
+    /// else what it says, and what [`Control::check`] says meanwhile.
     pub fn ask<W: Serialize, A: DeserializeOwned>(
         &self,
         errand: &Errand<'_>,
@@ -67,9 +68,10 @@ impl Nursery {
             work,
         };
         let line = line_of(&envelope).map_err(|error| fault(error.to_string()))?;
-        let (mut engine, leash) = self
-            .engine()
-            .map_err(|error| fault(format!("the nursery does not answer: {error}; restart kadr")))?;
+        let (mut engine, leash) = self.engine().map_err(|error| match error.kind() {
+            BrokenPipe | ConnectionReset => MediaError::Orphaned,
+            _ => MediaError::NotStarted(error.to_string()),
+        })?;
         let told = engine
             .set_write_timeout(Some(TELL_MAX))
             .and_then(|()| engine.set_read_timeout(Some(LOOK_EVERY)))
@@ -80,12 +82,13 @@ impl Nursery {
             Err(error) if error.kind() == BrokenPipe => Ok(None),
             Err(error) => Err(fault(error.to_string())),
         };
-        let (fate, killed) =
-            end(&leash, heard.is_ok()).map_err(|error| fault(format!("its end is unknown: {error}")))?;
+        let ended = end(&leash, heard.is_ok()).map_err(|error| fault(format!("its end is unknown: {error}")))?;
+        // The kernel ended it with the nursery: that is no crash.
+        let (fate, killed) = ended.ok_or(MediaError::Orphaned)?;
         match (heard?, fate) {
             (_, Fate::Killed(signal)) if !killed => Err(MediaError::Crashed { signal }),
             (Some(answer), _) => answer,
-            (None, Fate::NotStarted(why)) => Err(fault(format!("not started: {why}"))),
+            (None, Fate::NotStarted(why)) => Err(MediaError::NotStarted(why)),
             (None, fate) => Err(fault(format!("it ended without an answer: {fate:?}"))),
         }
     }
@@ -138,8 +141,9 @@ fn log(level: &str, text: &str) {
     }
 }
 
-/// Waits for the end of an engine, which may come by itself or not; and whether it was killed here.
-fn end(leash: &UnixStream, by_itself: bool) -> io::Result<(Fate, bool)> {
+/// Waits for the end of an engine, which may come by itself or not; and whether it was killed here. `None` where the nursery
+/// ended first.
+fn end(leash: &UnixStream, by_itself: bool) -> io::Result<Option<(Fate, bool)>> {
     let mut reader = BufReader::new(leash);
     let mut killed = false;
     if by_itself {
@@ -154,8 +158,10 @@ fn end(leash: &UnixStream, by_itself: bool) -> io::Result<(Fate, bool)> {
         leash.shutdown(Shutdown::Write)?;
     }
     leash.set_read_timeout(Some(FATE_MAX))?;
-    let line = read_line(&mut reader)?.ok_or_else(|| io::Error::other("the nursery is gone; restart kadr"))?;
-    Ok((serde_json::from_slice(&line)?, killed))
+    let Some(line) = read_line(&mut reader)? else {
+        return Ok(None);
+    };
+    Ok(Some((serde_json::from_slice(&line)?, killed)))
 }
 
 enum Heard {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The nursery is there because the bot's walls forbid programs, and are not to be opened for this: a fault in the bot can
-//! start engines, which can do nothing, and no other program. An engine ends with the nursery, and the nursery with the bot.
+//! start engines, which can do nothing, and no other program. An engine ends with the nursery, and the nursery with the bot;
+//! the bot ends when the nursery does, for it can start no other one.
 //! What an engine says is believed as little as the file that it reads: lines have a greatest length and a known shape, and
 //! the caller looks at what was made. It is alone in its process: it starts no other, and sends no signal but to itself.
 //! Absent: seats of GPUs between processes (a driver that has no session left sends the job another way), and walls that

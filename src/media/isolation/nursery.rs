@@ -42,6 +42,7 @@ const KEPT_IN_TESTS: [&str; 0] = [];
 pub struct Nursery {
     socket: Mutex<UnixStream>,
     process: Child,
+    life: UnixStream,
 }
 
 impl Nursery {
@@ -50,12 +51,12 @@ impl Nursery {
     /// # Errors
     /// Where it does not start, or does not answer within 30 s.
     pub fn start(program: Option<&Path>) -> io::Result<Self> {
-        let (mut ours, theirs) = UnixStream::pair()?;
+        let ((mut ours, theirs), (life, their_life)) = (UnixStream::pair()?, UnixStream::pair()?);
         let process = command(program.unwrap_or(Path::new(SELF)), "nursery")
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_kept(name)))
             .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
+            .stdout(OwnedFd::from(their_life))
             // What a terminal sends to the bot's group is meant for the bot.
             .process_group(0)
             .spawn()?;
@@ -63,6 +64,7 @@ impl Nursery {
         ours.read_exact(&mut [0])?;
         Ok(Self {
             socket: Mutex::new(ours),
+            life,
             process,
         })
     }
@@ -71,6 +73,17 @@ impl Nursery {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Says nothing, and ends with it: then no engine can be started any more, for this process's walls forbid another
+    /// nursery. Does not block; to be asked for once.
+    ///
+    /// # Errors
+    /// Where no descriptor is left.
+    pub fn life(&self) -> io::Result<UnixStream> {
+        let life = self.life.try_clone()?;
+        life.set_nonblocking(true)?;
+        Ok(life)
     }
 
     /// Has an engine executed; its own socket, and its leash.
@@ -112,7 +125,8 @@ fn is_kept(name: &OsStr) -> bool {
     KEPT.contains(&name) || prefixes.any(|prefix| name.starts_with(prefix))
 }
 
-/// The nursery itself: works until the bot is gone. Its stdin is the socket.
+/// The nursery itself: works until the bot is gone. Its stdin is the socket; its stdout, which nobody else has, says that it
+/// lives.
 ///
 /// # Errors
 /// Where stdin is no socket.
@@ -121,10 +135,28 @@ pub fn nurse() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     socket.write_all(b".")?;
     while let Some((line, leash)) = receive(&socket)? {
-        // A thread of its own, which lives as long as the engine: the kernel ends an engine with the thread that executed it.
-        std::thread::Builder::new().spawn(move || watch(line, UnixStream::from(leash)))?;
+        let leash = UnixStream::from(leash);
+        // Too many threads or descriptors cost this engine, not those that run.
+        if let Err(error) = begin(line, &leash) {
+            tell(&leash, &Fate::NotStarted(error.to_string()));
+        }
     }
     Ok(())
+}
+
+/// A thread of its own, which lives as long as the engine: the kernel ends an engine with the thread that executed it.
+fn begin(line: OwnedFd, leash: &UnixStream) -> io::Result<()> {
+    let leash = leash.try_clone()?;
+    let watch = move || {
+        let fate = execute(line, &leash).unwrap_or_else(|error| Fate::NotStarted(error.to_string()));
+        tell(&leash, &fate);
+    };
+    std::thread::Builder::new().spawn(watch).map(drop)
+}
+
+/// Where the bot is gone there is nobody to tell.
+fn tell(mut leash: &UnixStream, fate: &Fate) {
+    let _ = line_of(fate).and_then(|line| leash.write_all(&line));
 }
 
 /// The descriptors of the next engine; `None` once the bot is gone.
@@ -150,12 +182,6 @@ fn receive(socket: &UnixStream) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
         (Some(line), Some(leash)) => Ok(Some((line, leash))),
         _ => Err(io::Error::other("an engine needs two descriptors")),
     }
-}
-
-fn watch(line: OwnedFd, mut leash: UnixStream) {
-    let fate = execute(line, &leash).unwrap_or_else(|error| Fate::NotStarted(error.to_string()));
-    // Where the bot is gone there is nobody to tell.
-    let _ = line_of(&fate).and_then(|line| leash.write_all(&line));
 }
 
 fn execute(line: OwnedFd, leash: &UnixStream) -> io::Result<Fate> {

@@ -69,7 +69,10 @@ impl From<MediaError> for Failure {
             MediaError::DiskFull => Self::DiskFull,
             MediaError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Self::DiskFull,
             MediaError::Io { .. } => Self::Io(error.to_string()),
-            MediaError::Engine { .. } | MediaError::Crashed { .. } => Self::Engine(error.to_string()),
+            MediaError::Engine { .. }
+            | MediaError::Crashed { .. }
+            | MediaError::NotStarted(_)
+            | MediaError::Orphaned => Self::Engine(error.to_string()),
             MediaError::Unverified(what) => Self::Unverified(what),
         }
     }

@@ -243,13 +243,19 @@ pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], 
     Ok(quarantined)
 }
 
-pub(super) async fn crash(connection: &mut SqliteConnection, fence: Fence) -> Result<Vec<Job>> {
+pub(super) async fn crash(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    blame: u32,
+    not_before_s: u64,
+) -> Result<Vec<Job>> {
     let mut transaction = write(connection).await?;
     let written = sqlx::query(
-        "UPDATE jobs SET crashes = crashes + ?, status = 'queued', boot = NULL, not_before = 0, parcel = NULL \
+        "UPDATE jobs SET crashes = crashes + ?, status = 'queued', boot = NULL, not_before = ?, parcel = NULL \
          WHERE id = ? AND claims = ? AND boot = ? AND status = 'running' AND phase = 'convert'",
     )
-    .bind(BLAME_NAMED)
+    .bind(blame)
+    .bind(now() + i64::try_from(not_before_s).unwrap_or(WAIT_MAX_S).min(WAIT_MAX_S))
     .bind(fence.job.0)
     .bind(fence.attempt)
     .bind(fence.boot)
@@ -257,6 +263,41 @@ pub(super) async fn crash(connection: &mut SqliteConnection, fence: Fence) -> Re
     .await?;
     fenced(written.rows_affected(), fence)?;
     let quarantined = quarantine(&mut transaction, fence.boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+pub(super) async fn crash_of_look(
+    connection: &mut SqliteConnection,
+    file_unique_id: &str,
+    blame: u32,
+    boot: i64,
+) -> Result<Vec<Job>> {
+    let mut transaction = write(connection).await?;
+    sqlx::query(
+        "INSERT INTO suspects (unique_id, blame, until) VALUES (?1, ?2, ?3 + ?4) ON CONFLICT (unique_id) DO UPDATE \
+         SET blame = excluded.blame + CASE WHEN until > ?3 THEN blame ELSE 0 END, until = excluded.until",
+    )
+    .bind(file_unique_id)
+    .bind(blame)
+    .bind(now())
+    .bind(QUARANTINE_S)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE jobs SET crashes = crashes + ? \
+         WHERE unique_id = ? AND status = 'queued' AND phase != 'deliver' AND cached = 0",
+    )
+    .bind(blame)
+    .bind(file_unique_id)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("INSERT OR REPLACE INTO quarantine (unique_id, until) SELECT unique_id, until FROM suspects WHERE unique_id = ? AND blame >= ?")
+        .bind(file_unique_id)
+        .bind(BLAME_MAX)
+        .execute(&mut *transaction)
+        .await?;
+    let quarantined = quarantine(&mut transaction, boot).await?;
     transaction.commit().await?;
     Ok(quarantined)
 }

@@ -1,18 +1,23 @@
 //! `KADR_ISOLATION=process`: what a job is to its user is the same, and what kills an engine kills nothing else.
 
-use std::io::Write;
+mod cost;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kadr::config::{Config, Settings};
+use kadr::job::{BLAME_UNNAMED, Job, JobId, Phase, Status};
 use kadr::media::isolation::{Errand, Nursery};
-use kadr::media::{Confine, Control, MediaError};
+use kadr::media::{Confine, Control, Isolation, MediaError};
 use kadr::playground::{Message, Playground, SendAs};
+use kadr::store::Store;
+use kadr::store::sqlite::SqliteStore;
 
 use crate::support::bot::{WAIT, playground_in};
 use crate::support::fake_driver::FakeDriver;
-use crate::support::{clip, ffprobe, long_clip, playable_mkv, shipped_clip};
+use crate::support::{clip, ffprobe, long_clip, shipped_clip};
 
 pub(crate) fn nursery() -> Arc<Nursery> {
     Arc::new(Nursery::start(Some(Path::new(env!("CARGO_BIN_EXE_kadr")))).unwrap())
@@ -166,10 +171,9 @@ fn an_engine_knows_nothing_of_the_bot_and_ends_with_it() {
         "{status}"
     );
     let environment = String::from_utf8_lossy(&environment);
-    assert!(
-        !environment.contains("PATH=/") && !environment.contains("CARGO"),
-        "{environment}"
-    );
+    // Where libraries lie is what cargo says of it.
+    let mut names = environment.split('\0').filter(|one| !one.is_empty());
+    assert!(names.all(|one| one.starts_with("LD_LIBRARY_PATH=")), "{environment}");
     until("the end of all engines", || {
         children(nursery.pid()).is_empty().then_some(())
     });
@@ -323,79 +327,123 @@ async fn behind_all_walls_the_bot_looks_converts_and_takes_its_engines_along() {
     });
 }
 
-/// One conversion: until its first packet was written, and until it was over with its thumbnail.
-fn timed(nursery: Option<&Nursery>, source: &Path) -> (Duration, Duration) {
-    let folder = tempfile::tempdir().unwrap();
-    let order = serde_json::json!({
-        "source": source,
-        "what": {"Convert": {
-            "wish": "play",
-            "output": folder.path().join("output.mp4"),
-            "thumbnail": folder.path().join("thumbnail.jpg"),
-        }},
-        "caps": kadr::media::Caps::without_gpus(),
-        "limits": kadr::media::Limits::default(),
-    });
-    let errand = Errand {
-        source,
-        folder: Some(folder.path()),
-        gpu: false,
-        confine: Confine::Auto,
-        limit: WAIT * 10,
-    };
-    let control = Control::new(None);
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            while control.gauge().read().out_bytes == 0 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            began.elapsed()
-        });
-        match nursery {
-            Some(nursery) => drop(nursery.ask::<_, serde_json::Value>(&errand, &order, &control).unwrap()),
-            None => drop(kadr::worker::work(serde_json::from_value(order).unwrap(), &control).unwrap()),
-        }
-        let whole = began.elapsed();
-        assert!(folder.path().join("thumbnail.jpg").exists());
-        (first.join().unwrap(), whole)
-    })
+/// A bot whose engine converts a long film, for the person 1.
+async fn converting(playground: &Playground, folder: &Path) -> (Child, u32) {
+    let bot = serve(playground, folder, &[("KADR_LOOK_MAX", "0")]);
+    playground
+        .send_album(1, 1, &[&long_clip()], SendAs::Document, "play")
+        .unwrap();
+    let moves = |chat: &[Message]| chat.iter().any(|m| m.text.contains("Converting")).then_some(());
+    playground.wait(1, WAIT, moves).await.expect("progress comes");
+    let nursery = children(bot.id())[0];
+    (bot, nursery)
 }
 
-/// `ci/isolation` shows it; `KADR_ISOLATION_RUNS` says how often each is done, in turns.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_process_costs() {
-    let runs: usize = std::env::var("KADR_ISOLATION_RUNS").map_or(3, |runs| runs.parse().unwrap());
-    let (nursery, mut worst) = (nursery(), Duration::ZERO);
-    for (name, source) in [("copied", playable_mkv()), ("encoded", shipped_clip())] {
-        let mut threads = (Vec::new(), Vec::new());
-        let mut processes = (Vec::new(), Vec::new());
-        for _ in 0..runs {
-            for (into, nursery) in [(&mut threads, None), (&mut processes, Some(&*nursery))] {
-                let (first, whole) = timed(nursery, &source);
-                into.0.push(first);
-                into.1.push(whole);
-            }
-        }
-        let median = |mut times: Vec<Duration>| {
-            times.sort_unstable();
-            times[times.len() / 2]
-        };
-        let (first, whole) = (median(threads.0), median(threads.1));
-        let (first_apart, whole_apart) = (median(processes.0), median(processes.1));
-        worst = worst.max(whole_apart.saturating_sub(whole));
-        let line = format!(
-            "{name}: first packet {} ms on a thread, {} ms in a process; whole {} ms, {} ms (medians of {runs})\n",
-            first.as_millis(),
-            first_apart.as_millis(),
-            whole.as_millis(),
-            whole_apart.as_millis(),
-        );
-        // Past the test harness, which would keep it to itself.
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+/// What a bot that has ended left of its first job.
+async fn left(folder: &Path) -> Job {
+    let store = SqliteStore::open(&folder.join("data/kadr.db")).await.unwrap();
+    store.job(JobId(1)).await.unwrap().expect("it is there")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_loses_its_nursery_ends_and_the_next_one_goes_on() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let playground = playground_in(folder.path()).await;
+    let (mut bot, nursery) = converting(&playground, folder.path()).await;
+    kill("-KILL", nursery);
+    let status = until("the end of the bot", || bot.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+    let log = std::fs::read_to_string(folder.path().join("logs/error.log")).unwrap();
+    assert!(log.contains("the process that starts engines is gone"), "{log}");
+    let job = left(folder.path()).await;
+    assert_eq!((job.status, job.phase), (Status::Queued, Phase::Convert));
+    assert_eq!((job.attempt, job.blame), (0, 0), "it was not the file's fault");
+    let mut bot = serve(&playground, folder.path(), &[]);
+    let result = playground.wait(1, WAIT * 2, has_video).await;
+    bot.kill().unwrap();
+    bot.wait().unwrap();
+    let result = result.unwrap_or_else(|| panic!("{:#?}", playground.chat(1)));
+    assert!(ffprobe(&result, "stream=codec_name").contains("h264"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_killed_from_outside_speaks_little_against_its_file() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let playground = playground_in(folder.path()).await;
+    let (mut bot, nursery) = converting(&playground, folder.path()).await;
+    kill("-KILL", until("an engine", || children(nursery).first().copied()));
+    let log = || std::fs::read_to_string(folder.path().join("logs/bot.log")).unwrap();
+    until("the death in the log", || {
+        log().contains("died of signal 9").then_some(())
+    });
+    // After a rest, and not at once: what took the memory may be gone then.
+    until("its next engine", || children(nursery).first().copied());
+    bot.kill().unwrap();
+    bot.wait().unwrap();
+    let job = left(folder.path()).await;
+    assert_eq!((job.status, job.blame), (Status::Running, BLAME_UNNAMED));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_aborts_two_looks_is_refused_before_it_has_a_job() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let playground = playground_in(folder.path()).await;
+    let poison = lengthened(folder.path(), 99);
+    let size = std::fs::metadata(&poison).unwrap().len().to_string();
+    let plan = [("KADR_KILL_AT", "converting"), ("KADR_KILL_SIZE", size.as_str())];
+    let mut bot = serve(&playground, folder.path(), &plan);
+    let log = || std::fs::read_to_string(folder.path().join("logs/bot.log")).unwrap_or_default();
+    for person in [1, 2] {
+        playground.add_user(person, &format!("P{person}"), "en");
+        playground.send_file(person, &poison, SendAs::Document).unwrap();
+        let looks = usize::try_from(person).unwrap();
+        until("the death of a look", || {
+            (log().matches("a look was not taken").count() == looks).then_some(())
+        });
     }
-    assert!(worst < Duration::from_secs(1), "a process costs {worst:?} (limit 1 s)");
+    playground.add_user(3, "P3", "en");
+    playground
+        .send_album(3, 3, &[&poison], SendAs::Document, "play")
+        .unwrap();
+    let refused = |chat: &[Message]| {
+        chat.iter()
+            .any(|m| m.from_bot && m.text.contains("crash"))
+            .then_some(())
+    };
+    let told = playground.wait(3, WAIT, refused).await;
+    let still = bot.try_wait().unwrap();
+    bot.kill().unwrap();
+    bot.wait().unwrap();
+    assert!(told.is_some(), "{:#?}", playground.chat(3));
+    assert_eq!(still, None, "the bot runs");
+    assert!(!log().contains("claimed"), "{}", log());
+}
+
+#[test]
+fn an_engine_for_which_there_is_no_room_costs_no_other() {
+    let (nursery, control) = (nursery(), Control::new(None));
+    let limit = |descriptors: &str| {
+        let args = ["--pid", &nursery.pid().to_string(), &format!("--nofile={descriptors}:")];
+        assert!(Command::new("prlimit").args(args).status().unwrap().success());
+    };
+    // Enough to hear of it, too few to execute it.
+    limit("7");
+    let folder = tempfile::tempdir().unwrap();
+    let errand = Errand {
+        source: folder.path(),
+        folder: None,
+        gpu: false,
+        confine: Confine::Auto,
+        limit: WAIT,
+    };
+    let error = nursery.ask::<_, ()>(&errand, &(), &control).unwrap_err();
+    assert!(matches!(error, MediaError::NotStarted(_)), "{error}");
+    limit("1024");
+    let (error, _) = stuck_engine(&nursery, &control, |_| control.cancel());
+    assert!(matches!(error, MediaError::Canceled), "{error}");
+    kill("-KILL", nursery.pid());
+    let error = nursery.ask::<_, ()>(&errand, &(), &Control::new(None)).unwrap_err();
+    assert!(matches!(error, MediaError::Orphaned), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,4 +494,35 @@ fn a_mode_that_is_not_known_is_refused_with_those_that_are() {
     );
     let config = String::from_utf8(print("process").stdout).unwrap();
     assert!(config.contains("isolation = \"process\""), "{config}");
+}
+
+#[test]
+fn the_mode_is_taken_from_the_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let print = |line: &str| {
+        std::fs::write(folder.path().join("kadr.toml"), line).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_kadr"))
+            .args(["serve", "--print-config"])
+            .env("TELEGRAM_BOT_TOKEN", format!("123456:{}", "x".repeat(35)))
+            .env_remove("KADR_ISOLATION")
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let config = |line| String::from_utf8(print(line).stdout).unwrap();
+    assert!(config("").contains("isolation = \"thread\""));
+    assert!(config("isolation = \"process\"").contains("isolation = \"process\""));
+    let file = folder.path().join("kadr.toml");
+    assert_eq!(
+        Config::isolation(&Settings::default(), Some(&file)).unwrap(),
+        Isolation::Process,
+        "what starts the nursery reads it before the rest"
+    );
+    let refused = print("isolation = \"maybe\"");
+    assert_eq!(refused.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        words.contains("isolation is `maybe` (allowed: thread, process)"),
+        "{words}"
+    );
 }
