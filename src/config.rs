@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use self::token::token;
-use crate::media::{Choice, Confine, Limits, Machine};
+use crate::media::{Choice, Confine, Isolation, Limits, Machine};
 use crate::store::QueueLimits;
 use crate::telegram::{
     self,
@@ -125,6 +125,9 @@ pub struct Settings {
     /// Close what kadr does not need, files, TCP and system calls: auto, off, or require
     #[arg(long, env = "KADR_CONFINE", value_name = "MODE")]
     pub confine: Option<Confine>,
+    /// Where strangers' files are read: thread, or process for a process of its own for each
+    #[arg(long, env = "KADR_ISOLATION", value_name = "MODE")]
+    pub isolation: Option<Isolation>,
 }
 
 /// How many conversions run at once.
@@ -214,6 +217,8 @@ pub struct Config {
     pub worker: worker::Options,
     /// The queue's share.
     pub queue: QueueLimits,
+    /// Where strangers' files are read; whoever starts the worker gives it its nursery.
+    pub isolation: Isolation,
 }
 
 impl Config {
@@ -269,6 +274,7 @@ impl Config {
             worker: worker::Options {
                 jobs_max,
                 time_limit: Duration::from_secs(time_limit_s),
+                nursery: None,
                 limits,
                 machine: Arc::new(machine),
                 running_per_user_max: 1,
@@ -286,6 +292,7 @@ impl Config {
                 total_max: given.queue_total.or(file.queue_total).unwrap_or(1000),
                 per_day_max: given.files_per_day.or(file.files_per_day).filter(|files| *files > 0),
             },
+            isolation: given.isolation.or(file.isolation).unwrap_or_default(),
         })
     }
 
@@ -300,6 +307,14 @@ impl Config {
             .any(|settings| settings.token.is_some() || settings.token_file.is_some() || settings.api_url.is_some());
         let url = given.api_url.as_ref().or(file.api_url.as_ref());
         Ok(asked.then(|| url.cloned().unwrap_or_else(|| API_URL.to_owned())))
+    }
+
+    /// Where strangers' files are read: known before walls stand.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file does not read.
+    pub fn isolation(given: &Settings, file: Option<&Path>) -> Result<Isolation, ConfigError> {
+        Ok(given.isolation.or(read_file(file)?.isolation).unwrap_or_default())
     }
 
     /// The bot's token alone, for what needs no engine.
@@ -370,6 +385,7 @@ impl fmt::Display for Config {
             log_dir,
             worker,
             queue,
+            isolation,
         } = self;
         writeln!(f, "token = \"(hidden)\"")?;
         writeln!(f, "api_url = {api_url:?}")?;
@@ -408,7 +424,8 @@ impl fmt::Display for Config {
         writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
         writeln!(f, "keep_days = {}", worker.keep_days)?;
         writeln!(f, "grace_s = {}", worker.grace.as_secs())?;
-        write!(f, "confine = \"{}\"", worker.limits.confine)
+        writeln!(f, "confine = \"{}\"", worker.limits.confine)?;
+        write!(f, "isolation = \"{isolation}\"")
     }
 }
 

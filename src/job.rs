@@ -413,8 +413,8 @@ pub struct Job {
     pub phase: Phase,
     /// How many times it was claimed, interruptions by shutdown not counted.
     pub attempt: u32,
-    /// How much speaks against its file: for each death of the process while this job was in [`Phase::Convert`],
-    /// [`BLAME_NAMED`] or [`BLAME_UNNAMED`]. At [`BLAME_MAX`] the file is quarantined.
+    /// How much speaks against its file: for each death of the process, or of its engine's, while this job was in
+    /// [`Phase::Convert`], [`BLAME_NAMED`] or [`BLAME_UNNAMED`]. At [`BLAME_MAX`] the file is quarantined.
     pub blame: u32,
     /// The message in chat that shows how it stands and becomes the result.
     pub status_message: Option<MessageId>,

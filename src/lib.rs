@@ -35,7 +35,8 @@
 //! - `media` knows no tokio, no job, no chat: `convert`, `probe`, `bench` and `doctor` run without them.
 //! - Handlers never wait for work; an update is acknowledged only after it is on disk.
 //! - `unsafe` lives in `media::ffi` alone, and no FFmpeg process is ever started.
-//! - Strangers' bytes are read on threads that are walled in: [`media::confine`].
+//! - Strangers' bytes are read on threads that are walled in ([`media::confine`]), or in processes that are
+//!   ([`media::isolation`]).
 //! - One door leads from async to blocking: [`worker`].
 //! - Words that users read live in the Fluent files alone.
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{run_until_signals, serve};
-use super::{Exit, UsageError, check_inputs, logs, print_line};
+use super::{Exit, UsageError, check_inputs, engine, logs, print_line};
 use crate::config::{Config, Settings};
 use crate::playground::{Message, Options, Playground, SendAs, Server};
 use crate::telegram::LOCAL_BYTES_MAX;
@@ -95,7 +95,8 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
         print_line(&invitation(&settings))?;
         None
     } else {
-        let config = Config::read(settings, None).map_err(UsageError::from)?;
+        let mut config = Config::read(settings, None).map_err(UsageError::from)?;
+        config.worker.nursery = engine::nursery(config.isolation)?;
         let shutdown = shutdown.clone();
         Some(tokio::spawn(async move { serve(&config, shutdown).await }))
     };

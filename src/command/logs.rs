@@ -18,12 +18,16 @@ pub(super) struct Guards(
     Vec<tracing_appender::non_blocking::WorkerGuard>,
 );
 
+/// What is logged, by `KADR_LOG`.
+pub(super) fn filter() -> EnvFilter {
+    EnvFilter::try_from_env("KADR_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"))
+}
+
 /// Starts logging into a folder.
 pub(super) fn start(folder: &Path) -> Result<Guards> {
     std::fs::create_dir_all(folder).with_context(|| format!("make the log folder `{}`", folder.display()))?;
     let (all, all_guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(folder, "bot.log"));
     let (errors, errors_guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(folder, "error.log"));
-    let filter = || EnvFilter::try_from_env("KADR_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     tracing_subscriber::registry()
         // The plain ones first: a span's fields are formatted once, by the first layer, and colours are none of a file's.
         .with(

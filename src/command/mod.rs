@@ -7,6 +7,7 @@ pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
+pub mod engine;
 pub mod health;
 pub mod jobs;
 pub mod log_out;
@@ -53,6 +54,12 @@ enum Command {
     LogOut(Box<log_out::Args>),
     /// Say whether the bot on this machine is alive, for a container's health check
     Health(health::Args),
+    /// Convert one file for a bot that runs with `--isolation process`
+    #[command(hide = true)]
+    Engine,
+    /// Start engines for such a bot
+    #[command(hide = true)]
+    Nursery,
 }
 
 /// Exit codes, the same for every command.
@@ -88,6 +95,9 @@ impl Exit {
             | MediaError::DiskFull
             | MediaError::Io { .. }
             | MediaError::Engine { .. }
+            | MediaError::Crashed { .. }
+            | MediaError::NotStarted(_)
+            | MediaError::Orphaned
             | MediaError::Unverified(_) => Self::Failed,
         }
     }
@@ -136,6 +146,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Jobs(args) => jobs::run(args),
         Command::LogOut(args) => log_out::run(*args),
         Command::Health(args) => health::run(args),
+        Command::Engine => engine::run(),
+        Command::Nursery => engine::nurse(),
     };
     match outcome {
         Ok(exit) => exit as u8,
@@ -219,7 +231,8 @@ fn hint_for(error: &MediaError) -> Cow<'static, str> {
         MediaError::Device { .. } => "run with `--device cpu`",
         MediaError::DiskFull => "free some space, or choose another output folder",
         MediaError::Io { .. } => "check that the path exists and may be read and written",
-        MediaError::Unfit(_) | MediaError::Engine { .. } | MediaError::Unverified(_) => {
+        MediaError::NotStarted(_) | MediaError::Orphaned => "start kadr again",
+        MediaError::Unfit(_) | MediaError::Engine { .. } | MediaError::Crashed { .. } | MediaError::Unverified(_) => {
             "this is a fault of kadr's: please report it with the output of `kadr probe`"
         }
     };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::examine::known_bad;
-use super::{Exit, UsageError, health, logs, print_line, secrets, walls};
+use super::{Exit, UsageError, engine, health, logs, print_line, secrets, walls};
 use crate::config::{Config, ConfigError, Settings};
 use crate::media::{device::installed::Ffmpeg, last_words};
 use crate::store::sqlite::SqliteStore;
@@ -48,8 +48,11 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     }
     // Before everything that starts a thread: the log, the driver of a GPU, the runtime.
     let (confine, rooms) = Config::rooms(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let isolation = Config::isolation(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let nursery = engine::nursery(isolation)?;
     let raised = walls::raise(confine, &rooms)?;
-    let config = read(args.settings)?;
+    let mut config = read(args.settings)?;
+    config.worker.nursery = nursery;
     let _guards = logs::start(&config.log_dir)?;
     walls::tell(raised.as_ref());
     secrets::dump_no_core();
@@ -105,6 +108,7 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         running_on = crate::media::versions(),
+        isolation = %config.isolation,
         "starting"
     );
     if let Some(words) = known_bad(&Ffmpeg::look().release) {
@@ -140,8 +144,12 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {
-        let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
-        shutdown.cancel();
+        let listen = async {
+            let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
+            shutdown.cancel();
+            listened
+        };
+        let (listened, orphaned) = tokio::join!(listen, engine::orphaned(config.worker.nursery.as_deref(), &shutdown));
         working
             .await
             .context("the worker broke")?
@@ -151,7 +159,8 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
             tracing::warn!(%error, "old rows stay until the next start");
         }
         last.end_cleanly().await.context("mark the end")?;
-        listened
+        listened?;
+        orphaned
     };
     tokio::select! {
         outcome = carry => outcome,

@@ -97,7 +97,7 @@ pub struct Gauge {
 }
 
 /// One reading of a [`Gauge`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// The share of the whole that lay behind this pass, millionths; 0 where there is one pass.
     pub behind_ppm: u64,
@@ -161,6 +161,16 @@ impl Gauge {
     pub fn first_packet(&self) -> Option<Duration> {
         let us = self.first_packet_us.load(Relaxed);
         (us > 0).then(|| Duration::from_micros(us))
+    }
+
+    /// As another process has it.
+    pub(super) fn set(&self, progress: Progress) {
+        self.behind_ppm.store(progress.behind_ppm, Relaxed);
+        self.pass_ppm.store(progress.pass_ppm, Relaxed);
+        self.done_us.store(progress.done_us, Relaxed);
+        self.total_us.store(progress.total_us, Relaxed);
+        self.frames.store(progress.frames, Relaxed);
+        self.out_bytes.store(progress.out_bytes, Relaxed);
     }
 
     pub(super) fn start(&self, total_us: u64) {

@@ -51,6 +51,18 @@ pub enum MediaError {
         /// What libav answered.
         what: String,
     },
+    /// The process of the engine died: of its file, or for want of memory.
+    #[error("the engine's process died of signal {signal}")]
+    Crashed {
+        /// As the kernel numbers them: 6 for an abort, 9 where memory was out, 11 for an access to none.
+        signal: i32,
+    },
+    /// No process could be had for the engine: nothing that its file did.
+    #[error("no process for the engine: {0}")]
+    NotStarted(String),
+    /// Nobody is there any more who starts engines, and this process may not: it has to end.
+    #[error("the process that starts engines is gone")]
+    Orphaned,
     /// The output is not what was promised, so it was not kept.
     #[error("output does not verify: {0}")]
     Unverified(String),

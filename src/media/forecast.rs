@@ -60,6 +60,15 @@ impl Experience {
         *factor += (took - *factor) * WEIGHT;
     }
 
+    /// A forecast that knew nothing of this process, with what was learnt here. `learnt` is what [`rough`] gave.
+    #[must_use]
+    pub fn correct(&self, recipe: &Recipe, (forecast, learnt): (Forecast, Option<bool>)) -> Forecast {
+        Forecast {
+            about_s: forecast.about_s * learnt.map_or(1.0, |on_gpu| self.factor(recipe, on_gpu)),
+            ..forecast
+        }
+    }
+
     fn factor(&self, recipe: &Recipe, on_gpu: bool) -> f64 {
         let factors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         factors
@@ -74,18 +83,22 @@ impl Experience {
 /// # Errors
 /// As [`plan`]: why it would not be done.
 pub fn forecast(info: &MediaInfo, recipe: &Recipe, caps: &Caps, experience: &Experience) -> Result<Forecast, Refusal> {
+    Ok(experience.correct(recipe, rough(info, recipe, caps)?))
+}
+
+/// The same without experience; and, where something is encoded, whether a GPU would do it.
+///
+/// # Errors
+/// As [`plan`].
+pub fn rough(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<(Forecast, Option<bool>), Refusal> {
     let ways = plan(info, recipe, caps)?;
     let way = &ways[0];
-    let expected_s = expected_s(way, info);
-    let factor = match way.encode() {
-        Some(_) => experience.factor(recipe, way.rung.encodes_on_gpu()),
-        None => 1.0,
-    };
-    Ok(Forecast {
+    let forecast = Forecast {
         video: way.video_action(),
         audio: way.audio_action(),
-        about_s: expected_s * factor,
-    })
+        about_s: expected_s(way, info),
+    };
+    Ok((forecast, way.encode().map(|_| way.rung.encodes_on_gpu())))
 }
 
 /// How long a way would take on the machine that the seeds come from, seconds.

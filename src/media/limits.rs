@@ -15,7 +15,7 @@ const PACKETS_PER_S_MAX: u64 = 2_400;
 const PACKETS_FREE: u64 = 200_000;
 
 /// The limits that every input is held to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// Longest input.
     pub duration_max: Duration,

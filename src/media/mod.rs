@@ -8,14 +8,15 @@
 //! segment                              the same for a film in segments, over several engines, where that is faster
 //! verify(part, plan)  -> Verdict       re-opens the output: is it what was promised?
 //! convert(..)                          all of the above, down the ladder, then `.part` -> the final name
+//! isolation    any of it in a process of its own, where an operator wants that
 //! parts::split(..)                     a finished file -> files within a size, cut at key frames
 //! ```
 //!
 //! Whatever reads a stranger's bytes does it on a thread that can open nothing ([`confine`]): the file comes opened.
 //! Callers hold a [`Control`]: they raise its cancel flag and poll its gauge; the engine never calls them back.
-//! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process; any global state but
-//! libav's own allocation limit and log callback, the handler of fatal signals ([`last_words`]), and the context that
-//! each GPU has in this process.
+//! Absent on purpose: any string of a user's in a path, a filter or a muxer choice; any process but those of [`isolation`];
+//! any global state but libav's own allocation limit and log callback, the handler of fatal signals ([`last_words`]), and
+//! the context that each GPU has in this process.
 
 pub mod arguments;
 mod chain;
@@ -27,6 +28,7 @@ pub mod error;
 mod ffi;
 pub mod forecast;
 pub mod info;
+pub mod isolation;
 mod jpeg;
 pub mod last_words;
 mod layers;
@@ -61,6 +63,7 @@ pub use self::device::{Caps, Choice, Machine};
 pub use self::error::{MediaError, Refusal};
 pub use self::forecast::{Forecast, forecast};
 pub use self::info::MediaInfo;
+pub use self::isolation::Isolation;
 pub use self::limits::Limits;
 pub use self::look::Look;
 pub use self::plan::{Plan, plan};

@@ -58,7 +58,7 @@ pub enum Container {
 }
 
 /// A video codec that outputs have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum VideoCodec {
     /// H.264: Baseline, Main or High, level at most 5.1.
     H264,

@@ -310,6 +310,14 @@ pub trait Store: Clone + Send + Sync + 'static {
         not_before_s: u64,
         count: bool,
     ) -> impl Future<Output = Result<()>> + Send;
+    /// Puts a running job back whose engine's process died in [`Phase::Convert`]: counted as a crash that named it, it
+    /// runs alone from now on, after `not_before_s` seconds, and enough `blame` quarantines its file
+    /// ([`BLAME_MAX`](crate::job::BLAME_MAX)). Returns the jobs that were quarantined by it.
+    fn crash(&self, fence: Fence, blame: u32, not_before_s: u64) -> impl Future<Output = Result<Vec<Job>>> + Send;
+    /// An engine died while it looked at a file that has no job yet, or one that waits: for a week this is held against its
+    /// jobs as their own crashes are, and enough of it quarantines the file at once. Returns the jobs that were quarantined
+    /// by it.
+    fn crash_of_look(&self, file_unique_id: &str, blame: u32) -> impl Future<Output = Result<Vec<Job>>> + Send;
     /// Running jobs of this boot whose end was asked for.
     fn cancel_requests(&self) -> impl Future<Output = Result<Vec<JobId>>> + Send;
     /// At start: running jobs of other boots go back to the queue; those in conversion become suspects, and what

@@ -72,7 +72,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         };
         self.table().remove(&first.id);
         for ((job, fence), end) in members.iter().zip(&ends) {
-            if self.record(job, *fence, end).await && !end.goes_on() {
+            if self.record(job, *fence, end).await.is_some() && !end.goes_on() {
                 self.workdir.remove(job.id);
                 self.peeks.forget(&job.request.source.file_unique_id);
             }

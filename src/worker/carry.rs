@@ -10,11 +10,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Watch, convert_blocking, parcel_of, reason_of, wait_for_engine};
+use super::isolated::blame_of;
 use super::teller::{Now, Stand};
 use super::{Running, Worker};
 use crate::courier::{Courier, CourierError, Files, Meter, Notice};
 use crate::crash::point;
-use crate::job::{Job, JobId, Parcel, Phase, Reason};
+use crate::job::{BLAME_NAMED, Job, JobId, Parcel, Phase, Reason};
 use crate::media::{Control, ENGINE_VERSION, MediaError};
 use crate::store::{Claim, Fence, Outcome, Store, StoreError};
 use crate::workdir::Scratch;
@@ -40,6 +41,11 @@ pub(super) enum End {
     Held(Parcel),
     /// The user is gone: over without a word.
     Silent(Reason),
+    /// The process of its engine died, which says so much against its file.
+    Crashed {
+        blame: u32,
+        not_before_s: u64,
+    },
 }
 
 impl End {
@@ -47,6 +53,12 @@ impl End {
     pub(super) fn goes_on(&self) -> bool {
         matches!(self, Self::Released { .. } | Self::Waiting(_) | Self::Held(_))
     }
+}
+
+/// The rest after so many tries that were in vain.
+fn back_off_s(tries: u32) -> u64 {
+    let last = BACK_OFF_S.len() - 1;
+    BACK_OFF_S[usize::try_from(tries).unwrap_or(last).min(last)]
 }
 
 /// A panic ends the job and nothing else: left as it is, it would bar its user until the next start.
@@ -171,12 +183,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let parcel = match self.convert(job, &scratch, stand, permit).await {
             Ok(parcel) => parcel,
             Err(MediaError::Canceled) => return Ok(End::Finished(Outcome::Canceled)),
-            Err(error) => {
-                tracing::warn!(%error, "not converted");
-                return Ok(End::Finished(Outcome::Failed {
-                    reason: reason_of(error),
-                }));
-            }
+            Err(error) => return Ok(self.end_without(job, error)),
         };
         point("converted");
         if job.batch.is_some() {
@@ -185,6 +192,40 @@ impl<S: Store, C: Courier> Worker<S, C> {
         self.store.advance(fence, Phase::Deliver, Some(parcel.clone())).await?;
         point("deliver-recorded");
         self.deliver(job, &parcel, Some(&scratch), stand).await
+    }
+
+    /// What an engine's error means for the job.
+    fn end_without(&self, job: &Job, error: MediaError) -> End {
+        match error {
+            MediaError::Crashed { signal } => {
+                tracing::error!(%error, blame = job.blame, "not converted");
+                let blame = blame_of(signal);
+                End::Crashed {
+                    blame,
+                    // Memory that is out now may be there later.
+                    not_before_s: if blame == BLAME_NAMED { 0 } else { back_off_s(job.blame) },
+                }
+            }
+            // This bot ends now, and the next one has engines.
+            MediaError::Orphaned => End::Released {
+                phase: Phase::Convert,
+                not_before_s: back_off_s(0),
+                count: false,
+            },
+            MediaError::NotStarted(_) if job.attempt < self.options.attempts_max => {
+                tracing::error!(%error, "not converted, tried again");
+                End::Released {
+                    phase: Phase::Convert,
+                    not_before_s: back_off_s(job.attempt.saturating_sub(1)),
+                    count: true,
+                }
+            }
+            error => {
+                tracing::warn!(%error, "not converted");
+                let reason = reason_of(error);
+                End::Finished(Outcome::Failed { reason })
+            }
+        }
     }
 
     /// `None` when the source is there.
@@ -298,12 +339,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
         match error {
             CourierError::Transient { .. } if self.courier.is_away() => End::Waiting(phase),
             CourierError::Transient { after_s, .. } if job.attempt < self.options.attempts_max => {
-                let step = usize::try_from(job.attempt.saturating_sub(1))
-                    .unwrap_or(0)
-                    .min(BACK_OFF_S.len() - 1);
+                let rest_s = back_off_s(job.attempt.saturating_sub(1));
                 End::Released {
                     phase,
-                    not_before_s: after_s.unwrap_or(0).max(BACK_OFF_S[step]),
+                    not_before_s: after_s.unwrap_or(0).max(rest_s),
                     count: true,
                 }
             }
@@ -320,10 +359,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Records the end, then removes the files, then frees the slot, then tells: telling may wait for the platform.
     async fn close(&self, job: &Job, fence: Fence, end: End, permit: Arc<OwnedSemaphorePermit>, stand: &Stand) {
-        if !self.record(job, fence, &end).await {
+        let Some(quarantined) = self.record(job, fence, &end).await else {
             return;
-        }
-        if !end.goes_on() {
+        };
+        let goes_on = match end {
+            End::Crashed { .. } => quarantined.iter().all(|one| one.id != job.id),
+            _ => end.goes_on(),
+        };
+        if !goes_on {
             point("ended");
             self.workdir.remove(job.id);
             self.peeks.forget(&job.request.source.file_unique_id);
@@ -335,6 +378,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             End::Finished(Outcome::Canceled) => Notice::Canceled,
             End::Released { count: false, .. } => Notice::Paused,
             End::Held(_) => return point("held"),
+            End::Crashed { .. } => return self.tell_quarantined(quarantined, stand).await,
             End::Finished(Outcome::Succeeded { .. }) | End::Released { .. } | End::Waiting(_) | End::Silent(_) => {
                 return;
             }
@@ -344,15 +388,26 @@ impl<S: Store, C: Courier> Worker<S, C> {
         point("told");
     }
 
-    /// Writes until it is written: a full disk passes, and until then the slot had better wait. False where another
-    /// claim owns the job, or where a shutdown did not let it end: then it resumes after the start.
-    pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> bool {
+    /// One that had the engine, and those that waited with the same file.
+    async fn tell_quarantined(&self, quarantined: Vec<Job>, stand: &Stand) {
+        let _last = stand.telling.lock().await;
+        for job in quarantined {
+            tracing::warn!(job = %job.id, "quarantined: its file is to blame for crashes");
+            let reason = Reason::Quarantined;
+            self.tell_end(&job, Notice::Failed { reason }).await;
+        }
+    }
+
+    /// Writes until it is written: a full disk passes, and until then the slot had better wait. Jobs that are quarantined
+    /// by it; `None` where another claim owns the job, or where a shutdown did not let it end: then it resumes after the
+    /// start.
+    pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> Option<Vec<Job>> {
         loop {
             match self.write(fence, end).await {
-                Ok(()) => return true,
+                Ok(quarantined) => return Some(quarantined),
                 Err(error @ StoreError::Fenced { .. }) => {
                     tracing::warn!(%error, "another claim owns the job now");
-                    return false;
+                    return None;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the end of the run was not recorded, tried again");
@@ -364,23 +419,25 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
             tokio::select! {
                 () = tokio::time::sleep(STORE_REST) => {}
-                () = self.interrupt.cancelled() => return false,
+                () = self.interrupt.cancelled() => return None,
             }
         }
     }
 
-    async fn write(&self, fence: Fence, end: &End) -> Result<(), StoreError> {
-        let outcome = match end {
+    async fn write(&self, fence: Fence, end: &End) -> Result<Vec<Job>, StoreError> {
+        let failed = |reason: &Reason| Outcome::Failed { reason: reason.clone() };
+        match end {
+            End::Crashed { blame, not_before_s } => return self.store.crash(fence, *blame, *not_before_s).await,
             End::Released {
                 phase,
                 not_before_s,
                 count,
-            } => return self.store.release(fence, *phase, *not_before_s, *count).await,
-            End::Waiting(phase) => return self.store.release(fence, *phase, AWAY_REST_S, false).await,
-            End::Held(parcel) => return self.store.hold(fence, parcel.clone()).await,
-            End::Finished(outcome) => outcome.clone(),
-            End::Silent(reason) => Outcome::Failed { reason: reason.clone() },
-        };
-        self.store.finish(fence, outcome, ENGINE_VERSION).await
+            } => self.store.release(fence, *phase, *not_before_s, *count).await?,
+            End::Waiting(phase) => self.store.release(fence, *phase, AWAY_REST_S, false).await?,
+            End::Held(parcel) => self.store.hold(fence, parcel.clone()).await?,
+            End::Finished(outcome) => self.store.finish(fence, outcome.clone(), ENGINE_VERSION).await?,
+            End::Silent(reason) => self.store.finish(fence, failed(reason), ENGINE_VERSION).await?,
+        }
+        Ok(Vec::new())
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! The engine looks at its deadline and at the cancel flag between packets. A decoder that is inside one packet for ever
 //! cannot be stopped from outside, for it is a thread of this process: its job ends in time all the same, and the slot
-//! stays taken until the thread comes back or the operator restarts kadr. The log says how many are lost.
+//! stays taken until the thread comes back or the operator restarts kadr. The log says how many are lost. Where the engine has
+//! a process of its own (`isolated`) it is killed, and none is lost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Options;
+use super::{Options, isolated};
 use crate::crash::{point, point_soon};
 use crate::job::{JobId, Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
-use crate::media::{self, Control, Look, MediaError, Preset, Recipe, Report, last_words};
+use crate::media::{self, Caps, Control, Limits, Look, MediaError, Preset, Recipe, Report, last_words};
 use crate::workdir::Scratch;
 
 /// How much lower conversions stand than the chat; 19 is the lowest.
@@ -115,7 +116,8 @@ pub(super) async fn convert_blocking(
 ) -> Result<Report, MediaError> {
     let span = tracing::Span::current();
     in_time("convert", options.time_limit, watch, move || {
-        let _named = last_words::name(job.0);
+        // Where the engine has a process of its own, this one does not die of it.
+        let _named = options.nursery.is_none().then(|| last_words::name(job.0));
         let report = below_the_chat(|| {
             let _entered = span.entered();
             convert_with_thumbnail(&scratch, &recipe, &options, &control)
@@ -128,7 +130,7 @@ pub(super) async fn convert_blocking(
 
 /// Runs the engine on a thread of its own, which the threads of the engine take after: with every core busy, handlers
 /// still answer within milliseconds. A thread of the pool would keep the priority for whatever comes next.
-fn below_the_chat<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn below_the_chat<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let lowered = || {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "the conversion keeps the priority of the chat");
@@ -146,24 +148,38 @@ fn convert_with_thumbnail(
     options: &Options,
     control: &Control,
 ) -> Result<Report, MediaError> {
-    point_soon("converting");
-    let report = media::convert(
-        &scratch.source,
-        &scratch.output,
-        recipe,
-        &options.machine.caps(),
-        &options.limits,
-        control,
-    )?;
+    let machine = &options.machine;
+    let report = if let Some(nursery) = &options.nursery {
+        let report = isolated::convert(nursery, scratch, recipe, options, control)?;
+        report
+            .fallbacks
+            .iter()
+            .for_each(|fallback| machine.doubt_from_elsewhere(fallback));
+        report
+    } else {
+        let files = (&*scratch.source, &*scratch.output, &*scratch.thumbnail);
+        let report = make(files, recipe, &machine.caps(), &options.limits, control)?;
+        report.fallbacks.iter().for_each(|fallback| machine.doubt(fallback.gpu));
+        report
+    };
+    machine.experience().learn(recipe, &report);
+    Ok(report)
+}
+
+/// Makes an output and its thumbnail of a source: in this process, or in that of an engine.
+pub(super) fn make(
+    (source, output, thumbnail): (&Path, &Path, &Path),
+    recipe: &Recipe,
+    caps: &Caps,
+    limits: &Limits,
+    control: &Control,
+) -> Result<Report, MediaError> {
+    point_soon("converting", source);
+    let report = media::convert(source, output, recipe, caps, limits, control)?;
     point("renamed");
-    for fallback in &report.fallbacks {
-        options.machine.doubt(fallback.gpu);
-    }
-    options.machine.experience().learn(recipe, &report);
     if report.width > 0
         && recipe.preset.extension() == "mp4"
-        && let Err(error) =
-            media::thumbnail::thumbnail(&scratch.output, &scratch.thumbnail, options.limits.confine, control)
+        && let Err(error) = media::thumbnail::thumbnail(output, thumbnail, limits.confine, control)
     {
         tracing::warn!(%error, "no thumbnail");
     }
@@ -179,6 +195,9 @@ pub(super) async fn look_blocking(
     watch: Watch,
 ) -> Result<Seen, MediaError> {
     in_time("look", limit, watch, move || {
+        if let Some(nursery) = &options.nursery {
+            return isolated::look(nursery, source, wishes, &options, limit);
+        }
         let info = media::probe(&source, &options.limits, &Control::new(Some(limit)))?;
         let caps = options.machine.caps();
         let outlook = |wish: &Wish| match media::forecast(&info, &wish.recipe, &caps, options.machine.experience()) {
@@ -240,6 +259,9 @@ pub(super) fn reason_of(error: MediaError) -> Reason {
         | MediaError::Unfit(_)
         | MediaError::Io { .. }
         | MediaError::Engine { .. }
+        | MediaError::Crashed { .. }
+        | MediaError::NotStarted(_)
+        | MediaError::Orphaned
         | MediaError::Unverified(_) => Reason::Internal,
     }
 }

@@ -8,6 +8,7 @@
 //! carry    one job, phase by phase; each phase is recorded before the next begins, so a crash resumes there
 //! batch    the last phase of files that came together: one delivery for all, one summary
 //! engine   the one door from async to blocking, and the engine's report in the job's words
+//! isolated the engine in a process of its own: what it is asked, and what is believed of its answer
 //! peek     files of questions that are still open, one at a time: what they are, for the card
 //! sweep    every ten minutes: files whose job is over or gone, and rows that are past their day
 //! teller   every second: one look at each running job's gauge, and at the places in the queue -> Courier::notify
@@ -24,6 +25,7 @@
 mod batch;
 mod carry;
 mod engine;
+mod isolated;
 mod peek;
 mod sweep;
 mod teller;
@@ -38,12 +40,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::engine::Lost;
+pub use self::isolated::work;
 use self::peek::Peeks;
 use self::teller::Stand;
 use crate::courier::{Courier, Notice};
 use crate::crash::point;
 use crate::job::{Job, JobId, Reason};
-use crate::media::{Limits, Machine, last_words};
+use crate::media::{Limits, Machine, isolation::Nursery, last_words};
 use crate::store::{ClaimLimits, Store, StoreError};
 use crate::workdir::Workdir;
 
@@ -60,6 +63,8 @@ pub struct Options {
     pub time_limit: Duration,
     /// What inputs are held to.
     pub limits: Limits,
+    /// Has strangers' files read in processes of their own; `None` reads them on threads of this one.
+    pub nursery: Option<Arc<Nursery>>,
     /// The devices.
     pub machine: Arc<Machine>,
     /// Running jobs of one user.

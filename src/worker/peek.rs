@@ -2,7 +2,9 @@
 //! conversions; nobody waits for it.
 //!
 //! The file is kept for the job that the question may become, which then fetches nothing: for ten minutes at most.
-//! Absent: a record of any of it. After a restart the questions are as they were before the look.
+//! An engine that dies of a look in a process of its own is held against the file, as one of its jobs' would be.
+//! Absent: a record of anything else. After a restart the questions are as they were before the look; where a look on a thread
+//! took the process along, nobody can say which file it was, and none is looked at twice.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::engine::{Watch, look_blocking};
-use crate::courier::{Courier, Meter};
-use crate::job::{Phase, Question, Seen};
+use super::isolated::blame_of;
+use crate::courier::{Courier, Meter, Notice};
+use crate::job::{Phase, Question, Reason, Seen};
 use crate::media::{ENGINE_VERSION, MediaError, Refusal};
 use crate::store::Store;
 
@@ -170,7 +173,26 @@ impl<S: Store, C: Courier> Worker<S, C> {
                 self.peeks.forget(unique_id);
                 self.show(question, Err(why)).await;
             }
+            Some(Err(error @ MediaError::Crashed { signal })) => {
+                tracing::error!(%error, "a look was not taken");
+                self.peeks.forget(unique_id);
+                self.hold_against(unique_id, blame_of(signal)).await;
+            }
             Some(Err(_)) | None => self.peeks.forget(unique_id),
+        }
+    }
+
+    /// A file that kills who looks at it would kill who converts it.
+    async fn hold_against(&self, unique_id: &str, blame: u32) {
+        match self.store.crash_of_look(unique_id, blame).await {
+            Ok(quarantined) => {
+                for job in quarantined {
+                    tracing::warn!(job = %job.id, "quarantined: its file is to blame for crashes");
+                    let reason = Reason::Quarantined;
+                    self.tell_end(&job, Notice::Failed { reason }).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "a crash was not counted"),
         }
     }
 

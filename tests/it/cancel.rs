@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kadr::config::Settings;
 use kadr::job::{JobId, Phase, Status};
+use kadr::media::Isolation;
 use kadr::playground::{Fault, SendAs};
 
 use crate::support::bot::Bot;
@@ -15,8 +16,13 @@ const STALL: Fault = Fault::Stall(60_000);
 
 /// A bot with one slot.
 async fn narrow() -> Bot {
+    narrow_with(Isolation::Thread).await
+}
+
+async fn narrow_with(isolation: Isolation) -> Bot {
     Bot::start_with(Settings {
         jobs: Some(kadr::config::Jobs::Number(1)),
+        isolation: Some(isolation),
         ..Settings::default()
     })
     .await
@@ -88,9 +94,11 @@ async fn while_downloading_it_frees_the_slot_and_the_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_converting_it_frees_the_slot_and_the_files() {
-    let mut bot = narrow().await;
-    let job = ask(&bot, 1, &long_clip()).await;
-    cancel_while(&mut bot, job, "Converting").await;
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        let mut bot = narrow_with(isolation).await;
+        let job = ask(&bot, 1, &long_clip()).await;
+        cancel_while(&mut bot, job, "Converting").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

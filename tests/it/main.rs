@@ -24,6 +24,7 @@ mod fuzz;
 mod gpu;
 mod health;
 mod hostile;
+mod isolation;
 mod jobs;
 mod lean;
 mod local;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 
 use kadr::job::{
-    BLAME_NAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason, Request, Source,
-    Status, UserId,
+    BLAME_NAMED, BLAME_UNNAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason,
+    Request, Source, Status, UserId,
 };
 use kadr::media::{Look, Preset};
 use kadr::store::sqlite::SqliteStore;
@@ -620,6 +620,33 @@ async fn only_its_user_or_an_admin_cancels_a_job() {
         CancelAnswer::Canceled(_)
     ));
     assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn crashes_of_looks_and_of_jobs_are_one_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.crash_of_look("poison", BLAME_NAMED).await.unwrap(), []);
+    // The account is there before its job, and one more is enough.
+    let poison = add(&store, 1, "poison", 1).await;
+    let other = add(&store, 2, "other", 2).await;
+    assert_eq!((poison.blame, other.blame), (BLAME_NAMED, 0));
+    let claim = take(&store).await;
+    assert_eq!((claim.job.id, claim.suspect), (poison.id, true));
+    store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+    let quarantined = store.crash(claim.fence, BLAME_NAMED, 0).await.unwrap();
+    assert_eq!(quarantined.iter().map(|job| job.id).collect::<Vec<_>>(), [poison.id]);
+    let again = store.enqueue(3, request(3, "poison"), WIDE, ENGINE).await.unwrap();
+    assert!(matches!(again, Enqueued::Quarantined), "{again:?}");
+    // One that waits is taken along by two looks, and a killed one weighs less.
+    store.crash_of_look("other", BLAME_UNNAMED).await.unwrap();
+    assert_eq!(store.job(other.id).await.unwrap().unwrap().blame, BLAME_UNNAMED);
+    store.crash_of_look("other", BLAME_NAMED).await.unwrap();
+    let quarantined = store.crash_of_look("other", BLAME_NAMED).await.unwrap();
+    assert_eq!(quarantined.iter().map(|job| job.id).collect::<Vec<_>>(), [other.id]);
+    // Who lifts it begins anew.
+    assert_eq!(store.lift_quarantine().await.unwrap(), 2);
+    assert_eq!(add(&store, 4, "poison", 4).await.blame, 0);
 }
 
 #[tokio::test]

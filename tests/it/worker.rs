@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::fake_courier::FakeCourier;
+use crate::isolation::nursery;
 use crate::store::{ENGINE as OTHER_ENGINE, ONE_EACH, WIDE, add, open, parcel, request};
 
 /// Generous: the machine may be busy with other tests.
@@ -38,6 +39,7 @@ fn options() -> Options {
         jobs_max: 1,
         time_limit: WAIT,
         limits: Limits::default(),
+        nursery: None,
         machine: Arc::new(Machine::new(Choice::Cpu)),
         running_per_user_max: 1,
         attempts_max: 3,
@@ -46,6 +48,15 @@ fn options() -> Options {
         sweep_every: Duration::from_secs(600),
         keep_days: 30,
     }
+}
+
+/// What a job is to its user is the same wherever its file is read.
+fn on_threads_and_in_processes() -> [Options; 2] {
+    let isolated = Options {
+        nursery: Some(nursery()),
+        ..options()
+    };
+    [options(), isolated]
 }
 
 /// A folder, a store in it, and a worker at work.
@@ -59,9 +70,13 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::with(options()).await
+    }
+
+    async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
-        Self::over(folder, store, options())
+        Self::over(folder, store, options)
     }
 
     /// A worker over what a former boot left behind.
@@ -145,7 +160,13 @@ fn transient() -> CourierError {
 
 #[tokio::test]
 async fn video_comes_back_once_and_the_second_time_without_work() {
-    let house = House::new().await;
+    for options in on_threads_and_in_processes() {
+        once_and_without_work(options).await;
+    }
+}
+
+async fn once_and_without_work(options: Options) {
+    let house = House::with(options).await;
     let job = add(&house.store, 1, "clip", 1).await;
     house.until_status(job.id, Status::Succeeded).await;
     assert_eq!(house.courier.count(job.id, RESULT), 1);
@@ -302,7 +323,13 @@ async fn passing_faults_are_tried_again_and_lasting_ones_told() {
 
 #[tokio::test]
 async fn refused_file_and_lost_chat_end_the_job_and_leave_no_files() {
-    let house = House::new().await;
+    for options in on_threads_and_in_processes() {
+        refused_and_lost(options).await;
+    }
+}
+
+async fn refused_and_lost(options: Options) {
+    let house = House::with(options).await;
     let junk = add(&house.store, 1, "junk", 1).await;
     house.until_said(junk.id, "failed Refused { why: NotMedia }").await;
     let gone = CourierError::Unreachable {
@@ -376,6 +403,29 @@ async fn an_engine_that_does_not_come_back_costs_its_slot_and_not_the_answer() {
     assert_eq!(house.job(next.id).await.status, Status::Queued, "its slot is lost");
     drop(unplugged);
     house.until_said(next.id, "failed Refused { why: NotMedia }").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_in_a_process_that_does_not_come_back_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let options = Options {
+        time_limit: Duration::from_secs(5),
+        nursery: Some(nursery()),
+        ..options()
+    };
+    let house = House::over(folder, store, options);
+    *house.courier.pipe.lock().unwrap() = Some(pipe);
+    let stuck = add(&house.store, 1, "stuck", 1).await;
+    house.until_said(stuck.id, "failed TimeLimit { limit_s: 5 }").await;
+    // Its only slot is there at once, though nobody wrote into the pipe.
+    let next = add(&house.store, 2, "junk", 2).await;
+    house.until_said(next.id, "failed Refused { why: NotMedia }").await;
+    house.until_clean().await;
     house.stop().await;
 }
 

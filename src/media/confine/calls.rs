@@ -107,17 +107,25 @@ pub(super) enum Scope {
     Thread,
     /// All threads that there are, and those that they start.
     Process,
+    /// As `Thread`, in a process that has no business with any other.
+    Engine,
 }
 
 /// Puts the filter in place, for good.
 pub(super) fn deny(sockets: Sockets, scope: Scope) -> Result<(), String> {
     let apply = match scope {
-        Scope::Thread => apply_filter,
+        Scope::Thread | Scope::Engine => apply_filter,
         Scope::Process => apply_filter_all_threads,
     };
     // What `clone3` asks for lies in memory, where no filter looks; the C library then takes `clone`.
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    for (rules, errno) in [(rules(sockets)?, libc::EPERM), (unknown, libc::ENOSYS)] {
+    let mut denied = rules(sockets)?;
+    if scope == Scope::Engine {
+        for (call, rules) in others()? {
+            denied.entry(call).or_default().extend(rules);
+        }
+    }
+    for (rules, errno) in [(denied, libc::EPERM), (unknown, libc::ENOSYS)] {
         let program = compile(rules, errno.unsigned_abs())?;
         apply(&program).map_err(|error| format!("seccomp: {error}"))?;
     }
@@ -129,6 +137,39 @@ fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: u32) -> Result<BpfProg
     SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno), arch)
         .and_then(BpfProgram::try_from)
         .map_err(|error| error.to_string())
+}
+
+/// What would make another process, or reach one: a child that outlives its parent, a signal to the bot, its limits.
+fn others() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
+    let first = |operator, value: u32| {
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, u64::from(value)).map_err(|error| error.to_string())
+    };
+    let rule = |conditions| SeccompRule::new(conditions).map_err(|error| error.to_string());
+    let own = std::process::id();
+    let not_own = || rule(vec![first(SeccompCmpOp::Ne, own)?]);
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    let mut rules = BTreeMap::from([
+        (
+            libc::SYS_clone,
+            vec![rule(vec![first(SeccompCmpOp::MaskedEq(thread), 0)?])?],
+        ),
+        (libc::SYS_kill, vec![not_own()?]),
+        (libc::SYS_tgkill, vec![not_own()?]),
+        (libc::SYS_rt_sigqueueinfo, vec![not_own()?]),
+        (libc::SYS_rt_tgsigqueueinfo, vec![not_own()?]),
+        (
+            libc::SYS_prlimit64,
+            vec![rule(vec![first(SeccompCmpOp::Ne, own)?, first(SeccompCmpOp::Ne, 0)?])?],
+        ),
+        (libc::SYS_tkill, Vec::new()),
+        (libc::SYS_pidfd_open, Vec::new()),
+        (libc::SYS_pidfd_send_signal, Vec::new()),
+    ]);
+    #[cfg(target_arch = "x86_64")]
+    for call in [libc::SYS_fork, libc::SYS_vfork] {
+        rules.insert(call, Vec::new());
+    }
+    Ok(rules)
 }
 
 fn rules(sockets: Sockets) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {

@@ -3,6 +3,7 @@
 //! ```text
 //! alone    a thread of its own for each piece of a job that runs libav     no file by name, no socket, no program
 //! process  the whole of `kadr serve`, before its first thread               libraries and /etc to read, own folders to write
+//! engine   all of an engine's process, where there is one for each piece of work: as `alone`, and no other process in reach
 //! trial    the walls of `process` on a thread that ends                     for `kadr doctor`
 //! calls    the filter of system calls
 //! ```
@@ -29,7 +30,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules,
 };
 
-use self::calls::Sockets;
+use self::calls::{Scope, Sockets};
 pub use self::process::{Rooms, process, trial};
 use super::error::MediaError;
 use super::layers::{self, Layer};
@@ -51,6 +52,8 @@ const HARMLESS: [&str; 7] = [
     "/dev/urandom",
     "/dev/null",
 ];
+/// Where a conversion finds how much processor time it took.
+const OWN_TIMES: &str = "/proc/self/stat";
 /// What the driver of a GPU reads: its libraries are loaded anew for each decoder and encoder.
 const DRIVER_READS: [&str; 8] = [
     "/usr",
@@ -66,8 +69,8 @@ const DRIVER_READS: [&str; 8] = [
 const DRIVER_WRITES: [&str; 2] = ["/dev", "/proc"];
 
 /// Whether walls are put up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Confine {
     /// None.
     Off,
@@ -106,6 +109,12 @@ impl TryFrom<String> for Confine {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl From<Confine> for String {
+    fn from(confine: Confine) -> Self {
+        confine.to_string()
     }
 }
 
@@ -195,7 +204,7 @@ pub(super) fn alone<T: Send>(
             let _entered = span.entered();
             let lacking = match confine {
                 Confine::Off => None,
-                Confine::Auto | Confine::Require => around_job(openings).lacking(),
+                Confine::Auto | Confine::Require => around_job(openings, Scope::Thread).lacking(),
             };
             match lacking {
                 Some(lacking) if confine == Confine::Require => Err(engine(format!("open: {lacking}"))),
@@ -215,8 +224,13 @@ pub(super) fn alone<T: Send>(
     })
 }
 
+/// Walls around this process, for good: to be called before its second thread. What [`alone`] opens in it has to be open here.
+pub(super) fn engine(openings: Openings<'_>) -> Walls {
+    around_job(openings, Scope::Engine)
+}
+
 /// Walls around this thread, for good.
-fn around_job(openings: Openings<'_>) -> Walls {
+fn around_job(openings: Openings<'_>, scope: Scope) -> Walls {
     let sockets = if openings.gpu { Sockets::Unix } else { Sockets::None };
     let standing = |layer: Layer| layer.stands().then_some(()).ok_or_else(|| TAKEN_AWAY.to_owned());
     let closed = |rules: Rules| {
@@ -225,6 +239,9 @@ fn around_job(openings: Openings<'_>) -> Walls {
             .read(openings.file)?
             .read(layers::names())?
             .write(openings.folder)?;
+        if scope == Scope::Engine {
+            rules = rules.read([OWN_TIMES])?;
+        }
         if openings.gpu {
             // Where the loader finds libraries beside those of the system.
             let folders = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -237,7 +254,7 @@ fn around_job(openings: Openings<'_>) -> Walls {
     };
     let landlock = standing(Layer::Landlock).and_then(|()| restrict(&[], closed));
     let calls = standing(Layer::Seccomp)
-        .and_then(|()| calls::deny(sockets, calls::Scope::Thread))
+        .and_then(|()| calls::deny(sockets, scope))
         .and_then(|()| refused(UdpSocket::bind("127.0.0.1:0"), "a socket was opened"));
     let (abi, files, _) = landlock_walls(&landlock);
     Walls {
@@ -331,7 +348,9 @@ fn restrict(
 
 #[cfg(test)]
 mod tests {
-    use super::{Confine, Openings, Walls, alone};
+    use rustix::process::{Pid, Resource, Rlimit, getpid, getppid, prlimit, test_kill_process};
+
+    use super::{Confine, Openings, Scope, Walls, alone, around_job};
 
     #[test]
     fn walls_say_what_stands_and_what_does_not() {
@@ -343,6 +362,29 @@ mod tests {
         };
         assert_eq!(walls.standing(), "files, system calls");
         assert_eq!(walls.lacking().as_deref(), Some("TCP (why)"));
+    }
+
+    #[test]
+    fn an_engine_reaches_no_process_but_its_own() {
+        let parent = getppid().expect("tests have a parent");
+        let no_limit = || Rlimit {
+            current: None,
+            maximum: None,
+        };
+        let reaches = |pid: Pid| test_kill_process(pid).is_ok();
+        assert!(reaches(parent), "before, it may");
+        // On a thread of its own, for walls stay.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let walls = around_job(Openings::default(), Scope::Engine);
+                assert_eq!(walls.calls, Ok(()));
+                assert!(reaches(getpid()) && !reaches(parent));
+                let refused = prlimit(Some(parent), Resource::Core, no_limit());
+                assert_eq!(refused.err(), Some(rustix::io::Errno::PERM));
+                let pair = std::thread::spawn(|| 7).join();
+                assert_eq!(pair.ok(), Some(7), "threads are its own");
+            });
+        });
     }
 
     #[test]

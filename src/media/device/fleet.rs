@@ -307,6 +307,12 @@ impl Machine {
         }
     }
 
+    /// As [`Machine::doubt`], of a conversion in another process: nobody counted it here.
+    pub fn doubt_from_elsewhere(&self, fallback: &Fallback) {
+        count(fallback);
+        self.doubt(fallback.gpu);
+    }
+
     /// Something failed on this GPU though it was proven: before the next job it is proven again.
     pub fn doubt(&self, gpu: u32) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -31,7 +31,7 @@ use super::ffi;
 use super::preset::{AudioCodec, VideoCodec};
 
 /// What [`plan`](super::plan::plan) may choose from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Caps {
     /// One entry a GPU, the least loaded first.
     pub gpus: Vec<Gpu>,
@@ -108,7 +108,7 @@ impl FromStr for Choice {
 }
 
 /// Which codecs this FFmpeg encodes on the CPU. AAC is its own and always there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Software {
     /// libx264.
     pub h264: bool,
@@ -176,7 +176,7 @@ pub(super) fn audio_encoder(codec: AudioCodec) -> &'static str {
 }
 
 /// One GPU: decode, filter and encode are three separate facts, each proven by opening it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gpu {
     /// CUDA ordinal: `cuda:N`.
     pub index: u32,
@@ -230,11 +230,15 @@ impl Gpu {
     }
 }
 
+/// libav's; a name of its own, or serde would want to borrow it from the text that is read.
+type Name = &'static str;
+
 /// A codec that NVDEC was tried with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Decode {
     /// libav's name.
-    pub codec: &'static str,
+    #[serde(deserialize_with = "prove::codec")]
+    pub codec: Name,
     /// Bits a sample.
     pub bits: u8,
     /// Whether a frame came out of it.
@@ -242,18 +246,20 @@ pub struct Decode {
 }
 
 /// The CUDA filters that this FFmpeg has and that run; scaling is the one that must.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Filters {
     /// `bwdif_cuda` (FFmpeg 6.1), else `yadif_cuda`.
-    pub deinterlace: Option<&'static str>,
+    #[serde(deserialize_with = "prove::deinterlacer")]
+    pub deinterlace: Option<Name>,
     /// `transpose_cuda` (FFmpeg 9).
     pub transpose: bool,
 }
 
 /// Why something of a GPU cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
-    /// What is behind it, where libav's lines say.
+    /// What is behind it, where libav's lines say. Not for other processes: they plan by whether, not by why.
+    #[serde(skip)]
     pub cause: Option<Cause>,
     /// libav's last word.
     pub said: String,

@@ -30,6 +30,24 @@ const CLIPS: [(&str, u8, &[u8]); 10] = [
     ("mpeg4", 8, include_bytes!("clips/mpeg4.mkv")),
 ];
 
+/// CUDA filters that deinterlace, the better one first.
+const DEINTERLACERS: [&str; 2] = ["bwdif_cuda", "yadif_cuda"];
+
+/// The name of a codec that is tried, as another process writes it.
+pub(super) fn codec<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let name = <String as serde::Deserialize>::deserialize(deserializer)?;
+    let known = CLIPS.iter().map(|(codec, ..)| *codec).find(|codec| *codec == name);
+    known.ok_or_else(|| serde::de::Error::custom("no codec that is tried"))
+}
+
+/// The same for a filter.
+pub(super) fn deinterlacer<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'static str>, D::Error> {
+    let name = <Option<String> as serde::Deserialize>::deserialize(deserializer)?;
+    Ok(name.and_then(|name| DEINTERLACERS.into_iter().find(|filter| *filter == name)))
+}
+
 /// Edge of the pictures, pixels.
 const EDGE: u32 = 256;
 
@@ -149,7 +167,7 @@ fn filters(device: &Device) -> Result<Filters, AvError> {
             && through(device, &format!("format=nv12,hwupload,{filter},hwdownload,format=nv12")).is_ok()
     };
     Ok(Filters {
-        deinterlace: ["bwdif_cuda", "yadif_cuda"].into_iter().find(|filter| runs(filter)),
+        deinterlace: DEINTERLACERS.into_iter().find(|filter| runs(filter)),
         transpose: runs("transpose_cuda"),
     })
 }

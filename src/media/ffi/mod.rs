@@ -29,6 +29,7 @@ mod io;
 pub(super) mod log;
 mod output;
 mod raw;
+mod signals;
 mod usage;
 
 pub(super) use self::av::{AvError, configuration, init, release, shrink, versions};
@@ -41,4 +42,5 @@ pub(super) use self::graph::{Graph, Source, has_filter};
 pub(super) use self::input::{Input, Patience, StreamFacts};
 pub(super) use self::output::Output;
 pub(super) use self::raw::Plane;
+pub(super) use self::signals::ignore_stops;
 pub(super) use self::usage::wait;

@@ -13,7 +13,7 @@ const SEGMENT_US_MIN: i64 = 10_000_000;
 const WORTH_US_MIN: i64 = 60_000_000;
 
 /// Into how many segments a film is split, as people write it: `auto`, `off`, `N`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Split {
     /// Where it was shown to be faster.
     #[default]

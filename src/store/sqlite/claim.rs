@@ -238,6 +238,72 @@ pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], 
     .bind(boot)
     .execute(&mut *transaction)
     .await?;
+    let quarantined = quarantine(&mut transaction, boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+pub(super) async fn crash(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    blame: u32,
+    not_before_s: u64,
+) -> Result<Vec<Job>> {
+    let mut transaction = write(connection).await?;
+    let written = sqlx::query(
+        "UPDATE jobs SET crashes = crashes + ?, status = 'queued', boot = NULL, not_before = ?, parcel = NULL \
+         WHERE id = ? AND claims = ? AND boot = ? AND status = 'running' AND phase = 'convert'",
+    )
+    .bind(blame)
+    .bind(now() + i64::try_from(not_before_s).unwrap_or(WAIT_MAX_S).min(WAIT_MAX_S))
+    .bind(fence.job.0)
+    .bind(fence.attempt)
+    .bind(fence.boot)
+    .execute(&mut *transaction)
+    .await?;
+    fenced(written.rows_affected(), fence)?;
+    let quarantined = quarantine(&mut transaction, fence.boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+pub(super) async fn crash_of_look(
+    connection: &mut SqliteConnection,
+    file_unique_id: &str,
+    blame: u32,
+    boot: i64,
+) -> Result<Vec<Job>> {
+    let mut transaction = write(connection).await?;
+    sqlx::query(
+        "INSERT INTO suspects (unique_id, blame, until) VALUES (?1, ?2, ?3 + ?4) ON CONFLICT (unique_id) DO UPDATE \
+         SET blame = excluded.blame + CASE WHEN until > ?3 THEN blame ELSE 0 END, until = excluded.until",
+    )
+    .bind(file_unique_id)
+    .bind(blame)
+    .bind(now())
+    .bind(QUARANTINE_S)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE jobs SET crashes = crashes + ? \
+         WHERE unique_id = ? AND status = 'queued' AND phase != 'deliver' AND cached = 0",
+    )
+    .bind(blame)
+    .bind(file_unique_id)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("INSERT OR REPLACE INTO quarantine (unique_id, until) SELECT unique_id, until FROM suspects WHERE unique_id = ? AND blame >= ?")
+        .bind(file_unique_id)
+        .bind(BLAME_MAX)
+        .execute(&mut *transaction)
+        .await?;
+    let quarantined = quarantine(&mut transaction, boot).await?;
+    transaction.commit().await?;
+    Ok(quarantined)
+}
+
+/// Files that crashed an engine, or the process, once too often; and all jobs that wait with them.
+async fn quarantine(transaction: &mut SqliteConnection, boot: i64) -> Result<Vec<Job>> {
     sqlx::query(
         "INSERT OR REPLACE INTO quarantine (unique_id, until) \
          SELECT unique_id, ? FROM jobs WHERE status = 'queued' AND crashes >= ?",
@@ -269,10 +335,9 @@ pub(super) async fn recover(connection: &mut SqliteConnection, named: &[JobId], 
             .bind(job.id.0)
             .execute(&mut *transaction)
             .await?;
-        scrub(&mut transaction, job.id).await?;
+        scrub(&mut *transaction, job.id).await?;
         quarantined.push(job);
     }
-    transaction.commit().await?;
     Ok(quarantined)
 }
 

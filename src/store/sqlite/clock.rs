@@ -22,6 +22,7 @@ pub(super) async fn settle(connection: &mut SqliteConnection) -> Result<()> {
             now + WAIT_MAX_S,
         ),
         ("UPDATE quarantine SET until = ?1 WHERE until > ?1", now + QUARANTINE_S),
+        ("UPDATE suspects SET until = ?1 WHERE until > ?1", now + QUARANTINE_S),
         ("UPDATE inbox SET received = ?1 WHERE received > ?1", now),
         ("UPDATE looks SET at = ?1 WHERE at > ?1", now),
         ("DELETE FROM days WHERE day > ?1", now / DAY_S),

@@ -48,13 +48,14 @@ use super::{
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use crate::media::Look;
 
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("schema.sql");
 /// From each version to the next, from 1 on.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("to_2.sql"),
     include_str!("to_3.sql"),
     include_str!("to_4.sql"),
+    include_str!("to_5.sql"),
 ];
 
 /// How long a lock that is taken is waited for, and how often it is asked for meanwhile.
@@ -303,6 +304,14 @@ impl Store for SqliteStore {
 
     async fn cancel_requests(&self) -> Result<Vec<JobId>> {
         claim::cancel_requests(&mut *self.connection().await, self.boot).await
+    }
+
+    async fn crash(&self, fence: Fence, blame: u32, not_before_s: u64) -> Result<Vec<Job>> {
+        self.ticked(claim::crash(&mut *self.connection().await, fence, blame, not_before_s).await)
+    }
+
+    async fn crash_of_look(&self, file_unique_id: &str, blame: u32) -> Result<Vec<Job>> {
+        self.ticked(claim::crash_of_look(&mut *self.connection().await, file_unique_id, blame, self.boot).await)
     }
 
     async fn recover(&self, named: Vec<JobId>) -> Result<Vec<Job>> {

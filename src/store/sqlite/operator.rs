@@ -216,6 +216,10 @@ impl Operator {
     /// # Errors
     /// Those of the database.
     pub async fn lift(&mut self, file_unique_id: Option<&str>) -> Result<u64> {
+        sqlx::query("DELETE FROM suspects WHERE ?1 IS NULL OR unique_id = ?1")
+            .bind(file_unique_id)
+            .execute(&mut self.connection)
+            .await?;
         let lifted = sqlx::query("DELETE FROM quarantine WHERE until > ?1 AND (?2 IS NULL OR unique_id = ?2)")
             .bind(now())
             .bind(file_unique_id)

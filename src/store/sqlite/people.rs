@@ -108,6 +108,7 @@ pub(super) async fn set_draining(connection: &mut SqliteConnection, draining: bo
 }
 
 pub(super) async fn lift_quarantine(connection: &mut SqliteConnection) -> Result<u64> {
+    sqlx::query("DELETE FROM suspects").execute(&mut *connection).await?;
     let lifted = sqlx::query("DELETE FROM quarantine WHERE until > ?")
         .bind(now())
         .execute(connection)

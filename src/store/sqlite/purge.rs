@@ -11,10 +11,12 @@ pub(super) async fn purge(connection: &mut SqliteConnection, keep_days: u32) -> 
     inbox::forget_handled(&mut transaction).await?;
     queue::forget_sources(&mut transaction).await?;
     looks::forget_old(&mut transaction).await?;
-    sqlx::query("DELETE FROM quarantine WHERE until < ?")
-        .bind(now())
-        .execute(&mut *transaction)
-        .await?;
+    for sql in [
+        "DELETE FROM quarantine WHERE until < ?",
+        "DELETE FROM suspects WHERE until < ?",
+    ] {
+        sqlx::query(sql).bind(now()).execute(&mut *transaction).await?;
+    }
     sqlx::query("DELETE FROM days WHERE day < ?")
         .bind(now() / DAY_S)
         .execute(&mut *transaction)

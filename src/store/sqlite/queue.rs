@@ -173,7 +173,8 @@ async fn insert(
     let turn = turn_of(connection, user).await?;
     let row = sqlx::query(
         "INSERT INTO jobs (update_id, turn, chat, user, unique_id, wish, request, status, phase, cached, parcel, \
-         created) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) RETURNING id",
+         created, crashes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, ?10, ?11, \
+         COALESCE((SELECT blame FROM suspects WHERE unique_id = ?5 AND until > ?11), 0)) RETURNING id",
     )
     .bind(asked_by)
     .bind(turn)

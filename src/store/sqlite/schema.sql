@@ -63,6 +63,8 @@ CREATE TABLE results (
     PRIMARY KEY (unique_id, wish, engine)
 ) STRICT;
 CREATE TABLE quarantine (unique_id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+-- What speaks against files beside their jobs: engines that died while they looked at one.
+CREATE TABLE suspects (unique_id TEXT PRIMARY KEY, blame INTEGER NOT NULL, until INTEGER NOT NULL) STRICT;
 CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, user)) STRICT;
 CREATE TABLE settings (user INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
 -- Files that a person asked for on one day (UTC, days since 1970).

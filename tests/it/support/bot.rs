@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kadr::config::{Config, Settings};
 use kadr::job::{Job, JobId, Phase, Status};
+use kadr::media::Isolation;
 use kadr::playground::{Message, Options, Playground, Server};
 use kadr::store::Store;
 use kadr::store::sqlite::SqliteStore;
@@ -86,6 +87,9 @@ impl Bot {
         let mut config = Config::read(settings, None).unwrap();
         if let Some(away_after) = self.away_after {
             config.pulse = Arc::new(Pulse::new(away_after));
+        }
+        if config.isolation == Isolation::Process {
+            config.worker.nursery = Some(crate::isolation::nursery());
         }
         let store = SqliteStore::open(&config.database).await.unwrap();
         let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());

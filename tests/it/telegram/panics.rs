@@ -63,6 +63,8 @@ impl Store for Trapped {
         finish(fence: Fence, outcome: Outcome, engine: &str) -> ();
         release(fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> ();
         cancel_requests() -> Vec<JobId>;
+        crash(fence: Fence, blame: u32, not_before_s: u64) -> Vec<Job>;
+        crash_of_look(file_unique_id: &str, blame: u32) -> Vec<Job>;
         recover(named: Vec<JobId>) -> Vec<Job>;
         take_owed() -> Vec<Job>;
         set_told(job: JobId, of_all: bool) -> ();
