@@ -293,7 +293,12 @@ fn abandon(input: &Path, output: &Path, error: &MediaError, json: bool) -> ! {
     media::convert::sweep(output);
     // A closed pipe changes nothing any more.
     let _ = print_failure(input, error, json);
-    std::process::exit(i32::from(Exit::of(error) as u8))
+    leave(Exit::of(error))
+}
+
+#[expect(clippy::exit, reason = "an engine that does not come back holds every other way out")]
+fn leave(exit: Exit) -> ! {
+    std::process::exit(i32::from(exit as u8))
 }
 
 /// The conversions in work, for a signal to cancel.
@@ -425,7 +430,7 @@ fn cancel_on_signal(running: &Running) -> Result<()> {
     let running = running.clone();
     let heard = move || {
         if !running.cancel() {
-            std::process::exit(i32::from(Exit::Canceled as u8));
+            leave(Exit::Canceled);
         }
     };
     ctrlc::set_handler(heard).context("listen for signals")
