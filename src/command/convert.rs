@@ -27,7 +27,7 @@ use crate::media::{
 };
 
 const POLL: Duration = Duration::from_millis(100);
-/// What the engine gets beyond its time limit or a cancel before the program ends without it.
+/// What the engine gets beyond its time limit or a cancel before the program goes on without it.
 const BEYOND: Duration = Duration::from_secs(2);
 
 /// Arguments of `kadr convert`
@@ -165,6 +165,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         running: Running::default(),
         bars: MultiProgress::new(),
         exit: Mutex::new(Exit::Done),
+        abandoned: Mutex::default(),
     };
     cancel_on_signal(&batch.running)?;
     thread::scope(|scope| {
@@ -177,6 +178,10 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         });
         outcomes.collect::<Result<()>>()
     })?;
+    // Now that nothing else is being written.
+    for output in batch.abandoned.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        media::convert::sweep(&output);
+    }
     Ok(batch.exit.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -192,6 +197,8 @@ struct Batch<'a> {
     bars: MultiProgress,
     /// Of the last file that failed.
     exit: Mutex<Exit>,
+    /// Outputs whose engine did not come back.
+    abandoned: Mutex<Vec<PathBuf>>,
 }
 
 impl Batch<'_> {
@@ -239,38 +246,41 @@ impl Batch<'_> {
         let began = Instant::now();
         let caps = self.machine.caps();
         let (done, at_end) = mpsc::channel();
-        let outcome = thread::scope(|scope| {
-            let engine = scope.spawn(move || {
-                // Dropped at the end, whatever the end is: that is what ends the wait below.
-                let _done: mpsc::Sender<()> = done;
-                media::convert(input, output, &self.recipe, &caps, &self.limits, control)
-            });
-            let mut said = Instant::now();
-            let mut over: Option<Instant> = None;
-            while at_end.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = control.check()
-                    && over.get_or_insert_with(Instant::now).elapsed() > BEYOND
-                {
-                    abandon(input, output, &error, self.args.json);
-                }
-                let progress = control.gauge().read();
-                if let Some(bar) = &bar {
-                    move_bar(bar, progress, began.elapsed());
-                }
-                if self.args.json && said.elapsed() >= Duration::from_secs(1) {
-                    said = Instant::now();
-                    // A closed pipe must not stop the conversion; the report at the end will say so.
-                    let _ = print_json(&json!({
-                        "type": "progress",
-                        "input": input,
-                        "fraction": progress.fraction(),
-                        "frames": progress.frames,
-                        "out_bytes": progress.out_bytes,
-                    }));
-                }
-            }
-            engine.join()
+        let (source, target) = (input.to_owned(), output.to_owned());
+        let (recipe, limits, held) = (self.recipe, self.limits.clone(), control.clone());
+        // Not joined: one whose decoder does not come back must not hold the others, nor the end.
+        let engine = thread::spawn(move || {
+            // Dropped at the end, whatever the end is: that is what ends the wait below.
+            let _done: mpsc::Sender<()> = done;
+            media::convert(&source, &target, &recipe, &caps, &limits, &held)
         });
+        let mut said = Instant::now();
+        let mut over: Option<Instant> = None;
+        while at_end.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+            if let Err(error) = control.check()
+                && over.get_or_insert_with(Instant::now).elapsed() > BEYOND
+            {
+                let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+                abandoned.push(output.to_owned());
+                return Err(error);
+            }
+            let progress = control.gauge().read();
+            if let Some(bar) = &bar {
+                move_bar(bar, progress, began.elapsed());
+            }
+            if self.args.json && said.elapsed() >= Duration::from_secs(1) {
+                said = Instant::now();
+                // A closed pipe must not stop the conversion; the report at the end will say so.
+                let _ = print_json(&json!({
+                    "type": "progress",
+                    "input": input,
+                    "fraction": progress.fraction(),
+                    "frames": progress.frames,
+                    "out_bytes": progress.out_bytes,
+                }));
+            }
+        }
+        let outcome = engine.join();
         if let Some(bar) = &bar {
             bar.finish_and_clear();
         }
@@ -287,20 +297,6 @@ impl Batch<'_> {
     }
 }
 
-/// Ends the program where a decoder does not come back: its thread cannot be stopped from outside. What was written has no
-/// name yet and goes with it, and the other files in work end, too.
-fn abandon(input: &Path, output: &Path, error: &MediaError, json: bool) -> ! {
-    media::convert::sweep(output);
-    // A closed pipe changes nothing any more.
-    let _ = print_failure(input, error, json);
-    leave(Exit::of(error))
-}
-
-#[expect(clippy::exit, reason = "an engine that does not come back holds every other way out")]
-fn leave(exit: Exit) -> ! {
-    std::process::exit(i32::from(exit as u8))
-}
-
 /// The conversions in work, for a signal to cancel.
 #[derive(Clone, Default)]
 struct Running(Arc<Mutex<(bool, Vec<Control>)>>);
@@ -313,11 +309,10 @@ impl Running {
         !state.0
     }
 
-    /// Whether it is the first time.
-    fn cancel(&self) -> bool {
+    fn cancel(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
         state.1.iter().for_each(Control::cancel);
-        !std::mem::replace(&mut state.0, true)
     }
 }
 
@@ -425,15 +420,10 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// The first signal cancels the files in work and removes what they wrote; the second leaves at once.
+/// A signal cancels the files in work and removes what they wrote.
 fn cancel_on_signal(running: &Running) -> Result<()> {
     let running = running.clone();
-    let heard = move || {
-        if !running.cancel() {
-            leave(Exit::Canceled);
-        }
-    };
-    ctrlc::set_handler(heard).context("listen for signals")
+    ctrlc::set_handler(move || running.cancel()).context("listen for signals")
 }
 
 fn new_bar(input: &Path) -> ProgressBar {

@@ -396,7 +396,7 @@ fn own_prefix() -> String {
     format!(".kadr-{}-", std::process::id())
 }
 
-/// Removes what this process has begun to write beside `output`: for a program that ends while an engine is still in work.
+/// Removes what this process has begun to write beside `output`: for a program that ends while an engine is still in it.
 pub fn sweep(output: &Path) {
     let prefix = own_prefix();
     for entry in std::fs::read_dir(folder_of(output)).into_iter().flatten().flatten() {

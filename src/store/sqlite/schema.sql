@@ -1,4 +1,4 @@
--- Version 4; `to_2.sql` to `to_4.sql` come to it from those before. Times are Unix seconds.
+-- Version 5; `to_2.sql` to `to_5.sql` come to it from those before. Times are Unix seconds.
 -- A boot that ended as planned is clean; after another one the database is checked.
 CREATE TABLE boots (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
