@@ -284,8 +284,13 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> impl Future<Output = Result<()>> + Send;
     /// What is remembered of it.
     fn seen(&self, file_unique_id: &str, engine: &str) -> impl Future<Output = Result<Option<Seen>>> + Send;
-    /// Jobs that are not over, running first, then in the order of claiming; of one user, or all.
-    fn queue(&self, user: Option<UserId>) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
+    /// Jobs that are not over: running first, then remembered results, then in the order of claiming, of these last no more
+    /// than so many.
+    fn queue(&self, waiting_max: u32) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
+    /// The same of one user, all of them.
+    fn queue_of(&self, user: UserId) -> impl Future<Output = Result<Vec<QueueEntry>>> + Send;
+    /// All jobs that are not over.
+    fn open_jobs(&self) -> impl Future<Output = Result<Vec<JobId>>> + Send;
     /// Ends a waiting job or asks for the end of a running one. `by` must be its user, or `None` for an admin.
     fn cancel(&self, job: JobId, by: Option<UserId>) -> impl Future<Output = Result<CancelAnswer>> + Send;
 

@@ -8,7 +8,7 @@ use crate::job::UserId;
 use crate::store::{Standing, Store};
 
 /// Jobs in one listing: a message has 4096 characters.
-const LISTED_MAX: usize = 30;
+const LISTED_MAX: u32 = 30;
 
 impl<S: Store> Talk<'_, S> {
     /// Who is not served is told so once they ask, in private or on a button; a group is not disturbed.
@@ -79,11 +79,11 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn jobs(&self) -> Result<String, HandlerError> {
-        let entries = self.desk.store.queue(None).await?;
+        let entries = self.desk.store.queue(LISTED_MAX).await?;
         if entries.is_empty() {
             return Ok(text::say(self.lang, "admin-no-jobs"));
         }
-        let lines = entries.iter().take(LISTED_MAX).map(|entry| {
+        let lines = entries.iter().take(LISTED_MAX as usize).map(|entry| {
             let job = &entry.job;
             let values = [
                 ("job", job.id.0.to_string().into()),
@@ -100,8 +100,9 @@ impl<S: Store> Talk<'_, S> {
             text::tell(self.lang, key, &values)
         });
         let mut lines: Vec<String> = lines.collect();
-        if entries.len() > LISTED_MAX {
-            let more = (entries.len() - LISTED_MAX) as u64;
+        let totals = self.desk.store.totals().await?;
+        let more = (totals.running + totals.queued).saturating_sub(lines.len() as u64);
+        if more > 0 {
             lines.push(text::tell(self.lang, "admin-jobs-more", &[("count", more.into())]));
         }
         Ok(lines.join("\n"))

@@ -161,7 +161,7 @@ impl<S: Store> Talk<'_, S> {
 
     /// The place of a waiting job.
     async fn position(&self, job: JobId) -> Result<Option<u32>, HandlerError> {
-        let queue = self.desk.store.queue(Some(self.sender.user)).await?;
+        let queue = self.desk.store.queue_of(self.sender.user).await?;
         Ok(queue
             .iter()
             .find(|entry| entry.job.id == job)

@@ -97,7 +97,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn queue(&self) -> Handled {
-        let entries = self.desk.store.queue(Some(self.sender.user)).await?;
+        let entries = self.desk.store.queue_of(self.sender.user).await?;
         if entries.is_empty() {
             return self.say(&text::say(self.lang, "queue-empty"), None).await.map(drop);
         }
@@ -126,7 +126,7 @@ impl<S: Store> Talk<'_, S> {
             self.edit(card.card, &text::say(self.lang, "canceled"), None).await?;
         }
         let mut count = 0_u32;
-        for entry in self.desk.store.queue(Some(self.sender.user)).await? {
+        for entry in self.desk.store.queue_of(self.sender.user).await? {
             let answer = self.desk.store.cancel(entry.job.id, Some(self.sender.user)).await?;
             let ended = matches!(answer, CancelAnswer::Canceled(_) | CancelAnswer::Asked(_));
             count += u32::from(ended);

@@ -182,7 +182,7 @@ impl<S: Store> Talk<'_, S> {
     }
 
     async fn is_own_job_message(&self) -> Result<bool, HandlerError> {
-        let queue = self.desk.store.queue(Some(self.sender.user)).await?;
+        let queue = self.desk.store.queue_of(self.sender.user).await?;
         Ok(queue
             .iter()
             .any(|entry| entry.job.status_message == Some(self.sender.message)))

@@ -180,13 +180,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::warn!(%error, "the last words of the process before stay");
         }
         point("recovered");
-        let live: Vec<JobId> = self
-            .store
-            .queue(None)
-            .await?
-            .into_iter()
-            .map(|entry| entry.job.id)
-            .collect();
+        let live = self.store.open_jobs().await?;
         if let Err(error) = self.workdir.sweep(&live) {
             tracing::warn!(%error, "the scratch space could not be swept");
         }

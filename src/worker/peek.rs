@@ -209,7 +209,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
 
     /// Whether a job of this person waits for the file.
     async fn is_to_fetch(&self, question: &Question) -> bool {
-        let queue = self.store.queue(Some(question.origin.user)).await.unwrap_or_default();
+        let queue = self.store.queue_of(question.origin.user).await.unwrap_or_default();
         queue.iter().any(|entry| {
             entry.job.phase == Phase::Fetch && entry.job.request.source.file_unique_id == question.source.file_unique_id
         })

@@ -22,6 +22,8 @@ const TOLD_REST_MAX: Duration = Duration::from_secs(300);
 const TOLD_TRIES_MAX: u32 = 20;
 /// Waiting jobs that are told a changed place, a round.
 const TOLD_MAX: usize = 20;
+/// Who waits farther back is told the place when it comes nearer.
+const PLACES_TOLD_MAX: u32 = 200;
 
 /// Where a running job stands; written by its own task, read by the teller.
 #[derive(Default)]
@@ -196,14 +198,15 @@ impl<S: Store, C: Courier> Worker<S, C> {
     /// Waiting jobs whose place changed since they were told. One seen for the first time counts: its place may have
     /// changed since the answer to the request told it.
     async fn moved_up(&self, places: &mut HashMap<JobId, u32>) -> Vec<(Job, u32)> {
-        let Ok(queue) = self.store.queue(None).await else {
+        let Ok(queue) = self.store.queue(PLACES_TOLD_MAX).await else {
             return Vec::new();
         };
         let waiting: Vec<(Job, u32)> = queue
             .into_iter()
             .filter_map(|entry| entry.position.map(|position| (entry.job, position)))
             .collect();
-        places.retain(|id, _| waiting.iter().any(|(job, _)| job.id == *id));
+        let ids: HashSet<JobId> = waiting.iter().map(|(job, _)| job.id).collect();
+        places.retain(|id, _| ids.contains(id));
         // Of a batch the first that waits speaks, unless one is in work.
         let mut heads: HashSet<JobId> = self.table().values().map(|running| running.job.head()).collect();
         let mut moved = Vec::new();

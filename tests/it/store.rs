@@ -499,7 +499,7 @@ async fn newcomer_comes_before_the_second_job_of_a_heavy_user() {
     assert_eq!(second.job.id, newcomer.id);
     assert_eq!(store.claim(ONE_EACH).await.unwrap(), None, "user 1 has one running");
     let places: Vec<_> = store
-        .queue(None)
+        .queue(100)
         .await
         .unwrap()
         .into_iter()

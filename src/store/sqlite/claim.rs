@@ -1,5 +1,6 @@
 //! Running jobs: claimed, moved on, ended, put back, recovered. Every write is fenced.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::batch::{QUIET_S, claim_rest};
@@ -55,17 +56,20 @@ pub(super) fn fenced(rows: u64, fence: Fence) -> Result<()> {
     }
 }
 
-pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits, boot: i64) -> Result<Option<Claim>> {
-    let mut transaction = write(connection).await?;
-    // Fewest running jobs first, then the turn, then age: round robin over users. A suspect runs alone; the others
-    // hold back from when it waits, or it would never find the house empty. What is being made for somebody already is
-    // not made twice: its result will be there. A result of a batch goes out with the others.
-    let row = sqlx::query(
+/// The next job of those whose user has so many others running. Fewest running jobs first, then the turn, then age: round
+/// robin over users. A suspect runs alone; the others hold back from when it waits, or it would never find the house empty.
+/// What is being made for somebody already is not made twice: its result will be there. A result of a batch goes out with
+/// the others.
+///
+/// Users who have nothing running are looked for first and apart: the index gives them in their order, so that a long
+/// queue is not sorted for its head.
+async fn next(connection: &mut SqliteConnection, limits: ClaimLimits, busy: &str) -> Result<Option<SqliteRow>> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
              AND crashes > 0 AND phase != 'deliver' AND (status = 'running' OR not_before <= ?2)) \
          SELECT j.id, (SELECT COUNT(*) FROM jobs r WHERE r.user = j.user AND r.status = 'running' AND r.cached = 0) \
              AS busy FROM jobs j \
-         WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND (?1 = 1 OR busy < ?3) \
+         WHERE j.status = 'queued' AND j.cached = ?1 AND j.not_before <= ?2 AND busy {busy} AND (?1 = 1 OR busy < ?3) \
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM alone) OR (j.crashes > 0 AND j.phase != 'deliver' \
              AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.status = 'running' AND r.cached = 0))) \
          AND (?1 = 1 OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.status = 'running' AND s.cached = 0 \
@@ -74,14 +78,24 @@ pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits
              AND (m.created BETWEEN ?2 - ?4 + 1 AND ?2 + ?4 OR m.id != j.id AND (m.status = 'running' \
                  OR m.status = 'queued' AND m.phase != 'deliver')))) \
          AND NOT EXISTS (SELECT 1 FROM drain) \
-         ORDER BY busy, j.turn, j.id LIMIT 1",
-    )
+         ORDER BY {} j.turn, j.id LIMIT 1",
+        if busy == "= 0" { "" } else { "busy," }
+    )))
     .bind(limits.deliver_only)
     .bind(now())
     .bind(limits.running_per_user_max)
     .bind(QUIET_S)
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(connection)
     .await?;
+    Ok(row)
+}
+
+pub(super) async fn claim(connection: &mut SqliteConnection, limits: ClaimLimits, boot: i64) -> Result<Option<Claim>> {
+    let mut transaction = write(connection).await?;
+    let mut row = next(&mut transaction, limits, "= 0").await?;
+    if row.is_none() && (limits.deliver_only || limits.running_per_user_max > 1) {
+        row = next(&mut transaction, limits, "> 0").await?;
+    }
     let Some(row) = row else {
         // A day is a day, also where nobody asks for anything.
         forget_sources(&mut transaction).await?;
@@ -169,10 +183,10 @@ pub(super) async fn finish(
             .bind(json(&parcel)?)
             .execute(&mut *transaction)
             .await?;
-        // Others wait for the same: they only have to be sent it.
+        // Others wait for the same: they only have to be sent it. Both words of the status are for the index.
         sqlx::query(
             "UPDATE jobs SET cached = 1, phase = ?, parcel = ?, not_before = 0 \
-             WHERE status = 'queued' AND unique_id = ? AND wish = ?",
+             WHERE status IN ('queued', 'running') AND status = 'queued' AND unique_id = ? AND wish = ?",
         )
         .bind(word(&Phase::Deliver))
         .bind(json(&parcel)?)

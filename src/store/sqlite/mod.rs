@@ -48,14 +48,15 @@ use super::{
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use crate::media::Look;
 
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 const SCHEMA: &str = include_str!("schema.sql");
 /// From each version to the next, from 1 on.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("to_2.sql"),
     include_str!("to_3.sql"),
     include_str!("to_4.sql"),
     include_str!("to_5.sql"),
+    include_str!("to_6.sql"),
 ];
 
 /// How long a lock that is taken is waited for, and how often it is asked for meanwhile.
@@ -266,8 +267,16 @@ impl Store for SqliteStore {
         looks::seen(&mut *self.connection().await, file_unique_id, engine).await
     }
 
-    async fn queue(&self, user: Option<UserId>) -> Result<Vec<QueueEntry>> {
-        queue::queue(&mut *self.connection().await, user).await
+    async fn queue(&self, waiting_max: u32) -> Result<Vec<QueueEntry>> {
+        queue::queue(&mut *self.connection().await, waiting_max).await
+    }
+
+    async fn queue_of(&self, user: UserId) -> Result<Vec<QueueEntry>> {
+        queue::queue_of(&mut *self.connection().await, user).await
+    }
+
+    async fn open_jobs(&self) -> Result<Vec<JobId>> {
+        queue::open_jobs(&mut *self.connection().await).await
     }
 
     async fn cancel(&self, job: JobId, by: Option<UserId>) -> Result<CancelAnswer> {

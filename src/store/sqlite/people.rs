@@ -67,8 +67,8 @@ pub(super) async fn set_standing(
 pub(super) async fn totals(connection: &mut SqliteConnection) -> Result<Totals> {
     let mut totals = Totals::default();
     let rows = sqlx::query(
-        "SELECT status, COUNT(*) FROM jobs WHERE ended IS NULL OR ended > ? OR status IN ('queued', 'running') \
-         GROUP BY status",
+        "SELECT status, COUNT(*) FROM jobs WHERE ended > ? OR status = 'running' GROUP BY status \
+         UNION ALL SELECT 'queued', count FROM waiting",
     )
     .bind(now() - DAY_S)
     .fetch_all(&mut *connection)

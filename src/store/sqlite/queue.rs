@@ -8,18 +8,30 @@ use crate::job::{BATCH_MAX, ChatId, Event, Job, JobId, MessageId, Parcel, Phase,
 use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
+/// Places are counted so far; a job beyond is told how many wait in all.
+const PLACES_MAX: u32 = 1000;
+
 /// How many waiting jobs will be claimed before this one, itself counted.
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
-    let count = sqlx::query(
-        "SELECT COUNT(*) FROM jobs q, jobs j WHERE j.id = ? AND q.status = 'queued' AND q.cached = 0 \
-         AND q.phase != 'deliver' \
-         AND (q.turn, q.id) <= (j.turn, j.id)",
+    let count: u32 = sqlx::query(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM jobs q INDEXED BY jobs_line, jobs j WHERE j.id = ? AND q.status = 'queued' \
+         AND q.cached = 0 AND q.phase != 'deliver' AND (q.turn, q.id) <= (j.turn, j.id) LIMIT ?)",
     )
     .bind(id.0)
-    .fetch_one(connection)
+    .bind(PLACES_MAX)
+    .fetch_one(&mut *connection)
     .await?
     .get(0);
-    Ok(count)
+    if count < PLACES_MAX {
+        return Ok(count);
+    }
+    Ok(waiting(connection).await?.max(PLACES_MAX))
+}
+
+/// How many jobs wait; triggers count.
+async fn waiting(connection: &mut SqliteConnection) -> Result<u32> {
+    let row = sqlx::query("SELECT count FROM waiting").fetch_one(connection).await?;
+    Ok(row.get(0))
 }
 
 /// The key of a request in `jobs.update_id`: an update may ask for each file of a batch.
@@ -46,21 +58,12 @@ async fn turn_of(connection: &mut SqliteConnection, user: UserId) -> Result<i64>
     Ok(turn)
 }
 
-async fn count(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<u32> {
-    let row = match user {
-        None => {
-            sqlx::query("SELECT COUNT(*) FROM jobs WHERE status = 'queued'")
-                .fetch_one(connection)
-                .await?
-        }
-        Some(user) => {
-            // A batch waits as one.
-            sqlx::query("SELECT COUNT(DISTINCT COALESCE(batch, id)) FROM jobs WHERE status = 'queued' AND user = ?")
-                .bind(user.0)
-                .fetch_one(connection)
-                .await?
-        }
-    };
+async fn waiting_of(connection: &mut SqliteConnection, user: UserId) -> Result<u32> {
+    // A batch waits as one.
+    let row = sqlx::query("SELECT COUNT(DISTINCT COALESCE(batch, id)) FROM jobs WHERE status = 'queued' AND user = ?")
+        .bind(user.0)
+        .fetch_one(connection)
+        .await?;
     Ok(row.get(0))
 }
 
@@ -105,12 +108,12 @@ async fn turn_away(
             wait_s: (DAY_S - now() % DAY_S).unsigned_abs(),
         }));
     }
-    if !joins && count(transaction, Some(user)).await? >= limits.per_user_max {
+    if !joins && waiting_of(transaction, user).await? >= limits.per_user_max {
         return Ok(Some(Enqueued::UserQueueFull {
             limit: limits.per_user_max,
         }));
     }
-    if count(transaction, None).await? >= limits.total_max {
+    if waiting(transaction).await? >= limits.total_max {
         return Ok(Some(Enqueued::QueueFull {
             limit: limits.total_max,
         }));
@@ -314,28 +317,71 @@ pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str
     }
 }
 
-pub(super) async fn queue(connection: &mut SqliteConnection, user: Option<UserId>) -> Result<Vec<QueueEntry>> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS}, cached FROM jobs WHERE status IN ('queued', 'running') ORDER BY status = 'queued', turn, id"
-    )))
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut position = 0;
+/// Jobs that are not over, of one kind: which index gives them, and what they are.
+type Kind = (&'static str, &'static str);
+const RUNNING: Kind = ("jobs_running", "status = 'running'");
+/// A remembered result has its own lane: nobody waits behind it.
+const REMEMBERED: Kind = ("jobs_waiting", "status = 'queued' AND cached = 1");
+/// Nor behind one that waits for the others of its batch.
+const CONVERTED: Kind = (
+    "jobs_converted",
+    "status = 'queued' AND cached = 0 AND phase = 'deliver'",
+);
+const WAITING: Kind = ("jobs_line", "status = 'queued' AND cached = 0 AND phase != 'deliver'");
+
+/// Jobs of one kind, in the order of claiming. The index is named, for SQLite takes another one that knows nothing of the
+/// kind, and walks the whole queue.
+async fn listed(connection: &mut SqliteConnection, index: &str, which: &str, max: u32) -> Result<Vec<Job>> {
+    let query = format!("SELECT {COLUMNS} FROM jobs INDEXED BY {index} WHERE {which} ORDER BY turn, id LIMIT {max}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(connection).await?;
+    rows.iter().map(job_of).collect()
+}
+
+pub(super) async fn queue(connection: &mut SqliteConnection, waiting_max: u32) -> Result<Vec<QueueEntry>> {
     let mut entries = Vec::new();
-    for row in &rows {
-        let job = job_of(row)?;
-        // A remembered result has its own lane: nobody waits behind it.
-        // Nor behind one that waits for the others of its batch.
-        let waiting = job.status == Status::Queued && !row.get::<bool, _>("cached") && job.phase != Phase::Deliver;
-        position += u32::from(waiting);
-        if user.is_none_or(|user| job.request.origin.user == user) {
-            entries.push(QueueEntry {
-                job,
-                position: waiting.then_some(position),
-            });
+    for (index, which) in [RUNNING, REMEMBERED, CONVERTED] {
+        let jobs = listed(connection, index, which, u32::MAX).await?;
+        entries.extend(jobs.into_iter().map(|job| QueueEntry { job, position: None }));
+    }
+    let waiting = listed(connection, WAITING.0, WAITING.1, waiting_max).await?;
+    entries.extend((1..).zip(waiting).map(|(place, job)| QueueEntry {
+        job,
+        position: Some(place),
+    }));
+    Ok(entries)
+}
+
+pub(super) async fn queue_of(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<QueueEntry>> {
+    let mut entries = Vec::new();
+    for kind in [RUNNING, REMEMBERED, CONVERTED, WAITING] {
+        let index = if kind == RUNNING {
+            RUNNING.0
+        } else {
+            "jobs_waiting_of_user"
+        };
+        for job in listed(
+            connection,
+            index,
+            &format!("user = {} AND {}", user.0, kind.1),
+            u32::MAX,
+        )
+        .await?
+        {
+            let position = match kind {
+                WAITING => Some(position_of(connection, job.id).await?),
+                _ => None,
+            };
+            entries.push(QueueEntry { job, position });
         }
     }
     Ok(entries)
+}
+
+pub(super) async fn open_jobs(connection: &mut SqliteConnection) -> Result<Vec<JobId>> {
+    let rows = sqlx::query("SELECT id FROM jobs INDEXED BY jobs_same WHERE status IN ('queued', 'running')")
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.iter().map(|row| JobId(row.get(0))).collect())
 }
 
 pub(super) async fn cancel(connection: &mut SqliteConnection, job: JobId, by: Option<UserId>) -> Result<CancelAnswer> {

@@ -1,4 +1,4 @@
--- Version 5; `to_2.sql` to `to_5.sql` come to it from those before. Times are Unix seconds.
+-- Version 6; `to_2.sql` to `to_6.sql` come to it from those before. Times are Unix seconds.
 -- A boot that ended as planned is clean; after another one the database is checked.
 CREATE TABLE boots (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,6 +44,9 @@ CREATE TABLE jobs (
     owed           INTEGER -- the boot that must say its end in the chat; 0 where an operator ended it; none once it was said
 ) STRICT;
 CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
+CREATE INDEX jobs_line ON jobs (turn, id) WHERE status = 'queued' AND cached = 0 AND phase != 'deliver';
+CREATE INDEX jobs_converted ON jobs (turn, id) WHERE status = 'queued' AND cached = 0 AND phase = 'deliver';
+CREATE INDEX jobs_suspect ON jobs (status) WHERE crashes > 0 AND status IN ('queued', 'running');
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
 CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
@@ -54,6 +57,16 @@ CREATE INDEX jobs_of_batch ON jobs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX jobs_of_key ON jobs (batch_key) WHERE batch_key IS NOT NULL;
 CREATE INDEX jobs_owed ON jobs (owed) WHERE owed IS NOT NULL;
 CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
+
+-- One row: how many jobs wait.
+CREATE TABLE waiting (count INTEGER NOT NULL) STRICT;
+CREATE TRIGGER waiting_came AFTER INSERT ON jobs WHEN NEW.status = 'queued'
+    BEGIN UPDATE waiting SET count = count + 1; END;
+CREATE TRIGGER waiting_changed AFTER UPDATE OF status ON jobs WHEN (OLD.status = 'queued') != (NEW.status = 'queued')
+    BEGIN UPDATE waiting SET count = count + (NEW.status = 'queued') - (OLD.status = 'queued'); END;
+CREATE TRIGGER waiting_went AFTER DELETE ON jobs WHEN OLD.status = 'queued'
+    BEGIN UPDATE waiting SET count = count - 1; END;
+INSERT INTO waiting VALUES (0);
 
 CREATE TABLE results (
     unique_id TEXT NOT NULL,

@@ -251,13 +251,22 @@ async fn play(steps: Vec<Step>) {
             _ => {}
         }
         let listed = store
-            .queue(None)
+            .queue(100)
             .await
             .unwrap()
             .into_iter()
             .map(|entry| (entry.job.id, entry.job.status));
         let mut listed: Vec<_> = listed.collect();
+        let mut open = store.open_jobs().await.unwrap();
+        open.sort();
+        let waiting = listed.iter().filter(|(_, status)| *status == Status::Queued).count();
+        assert_eq!(
+            store.totals().await.unwrap().queued,
+            waiting as u64,
+            "counted by triggers"
+        );
         listed.sort_by_key(|(id, _)| *id);
+        assert_eq!(open, listed.iter().map(|(id, _)| *id).collect::<Vec<_>>());
         assert_eq!(
             listed,
             model.alive().map(|job| (job.id, job.status)).collect::<Vec<_>>()

@@ -56,7 +56,9 @@ impl Store for Trapped {
         batch(first: JobId) -> Vec<Job>;
         batch_wish(chat: ChatId, user: UserId, key: &str) -> Option<Wish>;
         job(job: JobId) -> Option<Job>;
-        queue(user: Option<UserId>) -> Vec<QueueEntry>;
+        queue(waiting_max: u32) -> Vec<QueueEntry>;
+        queue_of(user: UserId) -> Vec<QueueEntry>;
+        open_jobs() -> Vec<JobId>;
         cancel(job: JobId, by: Option<UserId>) -> CancelAnswer;
         claim(limits: ClaimLimits) -> Option<Claim>;
         advance(fence: Fence, phase: Phase, parcel: Option<Parcel>) -> ();

@@ -1,0 +1,171 @@
+//! The store under a long queue: what enqueue, claim and finish take with 100 to 100,000 jobs waiting, and how many
+//! updates a second it writes down. `ci/bench load` builds and judges it; its folder is a temporary one where it is run.
+//!
+//! ```text
+//! for each length   jobs of up to 10,000 people are enqueued, then rounds of: enqueue, claim, deliver, finish
+//! stdout            NDJSON, a line a length and one for the inbox
+//! ```
+
+use std::error::Error;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use kadr::job::{Announced, ChatId, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Request, Source, UserId};
+use kadr::media::Preset;
+use kadr::store::sqlite::SqliteStore;
+use kadr::store::{ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Store};
+use serde_json::{Value, json};
+
+type Outcomes<T> = Result<T, Box<dyn Error>>;
+
+const LENGTHS: [usize; 4] = [100, 1_000, 10_000, 100_000];
+const PEOPLE_MAX: usize = 10_000;
+const ROUNDS: usize = 500;
+const ENGINE: &str = "bench";
+const QUEUE: QueueLimits = QueueLimits {
+    per_user_max: 1_000_000,
+    total_max: 1_000_000,
+    per_day_max: None,
+};
+const CLAIM: ClaimLimits = ClaimLimits {
+    running_per_user_max: 1,
+    deliver_only: false,
+};
+/// As one answer of the platform brings them.
+const UPDATES: usize = 100;
+
+fn request(number: usize, people: usize) -> Request {
+    // Not in order: a queue of people who come one after another would be sorted already.
+    let user = i64::try_from(number * 7919 % people).unwrap_or(0) + 1;
+    Request {
+        origin: Origin {
+            chat: ChatId(user),
+            user: UserId(user),
+            message: MessageId(1),
+            group: false,
+            lang: Lang::En,
+        },
+        source: Source {
+            file_id: format!("file-{number}"),
+            file_unique_id: format!("unique-{number}"),
+            size_bytes: Some(1_000_000),
+            announced: Announced::default(),
+        },
+        wish: Preset::Play.into(),
+        batch: None,
+    }
+}
+
+fn parcel() -> Parcel {
+    Parcel {
+        kind: ParcelKind::Video,
+        width: 1280,
+        height: 720,
+        duration_s: 10.0,
+        in_bytes: 2_000_000,
+        out_bytes: 1_000_000,
+        video_copied: false,
+        audio_copied: true,
+        silent: false,
+        wall_s: 1.0,
+        warnings: Vec::new(),
+        file_id: None,
+        look: None,
+    }
+}
+
+/// One operation's times.
+#[derive(Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    async fn take<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = work.await;
+        self.0.push(began.elapsed());
+        done
+    }
+
+    fn figures(&mut self) -> Value {
+        self.0.sort();
+        let at = |share: usize| self.0[(self.0.len() * share / 100).min(self.0.len() - 1)].as_secs_f64() * 1e3;
+        json!({ "median_ms": at(50), "p99_ms": at(99) })
+    }
+}
+
+async fn add(store: &SqliteStore, number: usize, people: usize) -> Outcomes<()> {
+    let update = i64::try_from(number)? + 1;
+    match store.enqueue(update, request(number, people), QUEUE, ENGINE).await? {
+        Enqueued::New { .. } => Ok(()),
+        other => Err(format!("not accepted: {other:?}").into()),
+    }
+}
+
+async fn length(waiting: usize) -> Outcomes<Value> {
+    let folder = tempfile::tempdir_in(".")?;
+    let store = SqliteStore::open(&folder.path().join("kadr.db")).await?;
+    let people = waiting.min(PEOPLE_MAX);
+    let began = Instant::now();
+    for number in 0..waiting {
+        add(&store, number, people).await?;
+    }
+    let filled_s = began.elapsed().as_secs_f64();
+    let (mut enqueue, mut claim, mut finish) = (Times::default(), Times::default(), Times::default());
+    for round in 0..ROUNDS {
+        enqueue.take(add(&store, waiting + round, people)).await?;
+        let claimed = claim.take(store.claim(CLAIM)).await?.ok_or("nothing is waiting")?;
+        let fence = claimed.fence;
+        store.advance(fence, Phase::Deliver, Some(parcel())).await?;
+        let outcome = Outcome::Succeeded {
+            file_id: Some(format!("sent-{round}")),
+        };
+        finish.take(store.finish(fence, outcome, ENGINE)).await?;
+    }
+    Ok(json!({
+        "type": "queue",
+        "waiting": waiting,
+        "people": people,
+        "filled_s": filled_s,
+        "enqueue": enqueue.figures(),
+        "claim": claim.figures(),
+        "finish": finish.figures(),
+    }))
+}
+
+async fn inbox() -> Outcomes<Value> {
+    let folder = tempfile::tempdir_in(".")?;
+    let store = SqliteStore::open(&folder.path().join("kadr.db")).await?;
+    let payload = serde_json::to_string(&request(1, 1))?;
+    let (began, mut count) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(3) {
+        let updates: Vec<InboxUpdate> = (count..count + UPDATES)
+            .map(|number| {
+                Ok(InboxUpdate {
+                    update_id: i64::try_from(number)?,
+                    payload: payload.clone(),
+                })
+            })
+            .collect::<Outcomes<_>>()?;
+        for update in store.record_updates(updates).await? {
+            store.mark_handled(update.update_id).await?;
+        }
+        count += UPDATES;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    Ok(json!({ "type": "inbox", "updates": count, "updates_per_s": rate }))
+}
+
+#[tokio::main]
+async fn main() -> Outcomes<()> {
+    let longest = std::env::args().skip(1).find_map(|word| word.parse().ok());
+    let mut out = std::io::stdout();
+    for waiting in LENGTHS
+        .into_iter()
+        .filter(|length| longest.is_none_or(|longest| *length <= longest))
+    {
+        writeln!(out, "{}", length(waiting).await?)?;
+    }
+    writeln!(out, "{}", inbox().await?)?;
+    Ok(())
+}
