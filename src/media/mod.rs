@@ -27,6 +27,8 @@ pub mod device;
 pub mod error;
 mod ffi;
 pub mod forecast;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod info;
 pub mod isolation;
 mod jpeg;

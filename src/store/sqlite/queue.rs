@@ -9,7 +9,7 @@ use crate::media::Look;
 use crate::store::{CancelAnswer, Enqueued, QueueEntry, QueueLimits, Result, StoreError};
 
 /// Places are counted so far; a job beyond is told how many wait in all.
-const PLACES_MAX: u32 = 1000;
+const PLACES_MAX: u32 = 200;
 
 /// How many waiting jobs will be claimed before this one, itself counted.
 async fn position_of(connection: &mut SqliteConnection, id: JobId) -> Result<u32> {
