@@ -82,6 +82,7 @@ CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT
 CREATE TABLE settings (user INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
 -- Files that a person asked for on one day (UTC, days since 1970).
 CREATE TABLE days (user INTEGER NOT NULL, day INTEGER NOT NULL, files INTEGER NOT NULL, PRIMARY KEY (user, day)) STRICT;
+CREATE INDEX days_past ON days (day);
 -- What an operator decided of people, in chat; beside it stands what the configuration says.
 CREATE TABLE people (user INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT;
 -- One row: whether no further job is started, until the next start of the process.

@@ -11,3 +11,4 @@ CREATE TRIGGER waiting_changed AFTER UPDATE OF status ON jobs WHEN (OLD.status =
 CREATE TRIGGER waiting_went AFTER DELETE ON jobs WHEN OLD.status = 'queued'
     BEGIN UPDATE waiting SET count = count - 1; END;
 INSERT INTO waiting SELECT COUNT(*) FROM jobs WHERE status = 'queued';
+CREATE INDEX days_past ON days (day);
