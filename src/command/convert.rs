@@ -262,6 +262,7 @@ impl Batch<'_> {
             {
                 let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
                 abandoned.push(output.to_owned());
+                bar.iter().for_each(ProgressBar::finish_and_clear);
                 return Err(error);
             }
             let progress = control.gauge().read();
