@@ -1,6 +1,7 @@
 //! The whole way of one file: probe, plan, transcode down the ladder, verify, rename.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -308,7 +309,7 @@ impl Attempt<'_> {
         };
         let part = self.part()?;
         let writer = part.reopen().map_err(|source| io("create the output", source))?;
-        transcode(
+        let passed = transcode(
             way,
             self.info,
             (self.open()?, writer),
@@ -317,7 +318,13 @@ impl Attempt<'_> {
             self.limits,
             self.control,
         )
-        .map(drop)
+        .map(drop);
+        // The encoder writes its statistics itself: of a full disk it says only that something failed, and of what did not
+        // fit at the very end nothing.
+        match passed {
+            Ok(()) | Err(MediaError::Engine { .. }) => room_in(folder_of(statistics)).and(passed),
+            stopped => stopped,
+        }
     }
 
     fn write(
@@ -454,6 +461,12 @@ pub(super) fn io(doing: &'static str, source: std::io::Error) -> MediaError {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => MediaError::DiskFull,
         _ => MediaError::Io { doing, source },
     }
+}
+
+/// Whether one more block can be written there.
+fn room_in(folder: &Path) -> Result<(), MediaError> {
+    let block = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&[0; 4096]));
+    block.map_err(|source| io("write the encoder's statistics", source))
 }
 
 /// A temporary file is private; the result is a file like any other.

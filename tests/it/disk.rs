@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -211,4 +211,70 @@ async fn with_no_room_for_anything_the_bot_waits_and_goes_on_without_a_restart()
     }
     let log = fs::read_to_string(small.data().join("logs/bot.log")).unwrap();
     assert!(log.contains("delivered"), "the log goes on too");
+}
+
+/// `kadr convert` into a tmpfs of so many bytes; its exit code, what it said, and what lies there afterwards.
+fn convert_with_room(source: &Path, words: &[&str], room_bytes: u64) -> (Option<i32>, String, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=$ROOM kadr . && cd \"$PWD\" && \
+                  TMPDIR=\"$PWD\" \"$KADR\" convert \"$SOURCE\" --device cpu --out-dir . \"$@\" >/dev/null; code=$?; ls -A; exit $code";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .args(words)
+        .current_dir(folder.path())
+        .env("KADR", env!("CARGO_BIN_EXE_kadr"))
+        .env("SOURCE", source)
+        .env("ROOM", room_bytes.to_string())
+        .output()
+        .unwrap();
+    let left = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said, left.lines().map(str::to_owned).collect())
+}
+
+/// Outputs, statistics of a first pass, tables of colours, segments: wherever the disk ends, it is said and nothing is left.
+#[test]
+fn wherever_in_a_conversion_the_disk_ends_nothing_is_left() {
+    let allowed = unshare("mount -t tmpfs -o size=4m kadr /tmp").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        let line = "skipped wherever_in_a_conversion_the_disk_ends_nothing_is_left: no mount namespace of our own\n";
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        return;
+    }
+    let plain = clip(
+        "room.mkv",
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4:r=48000 -c:v mpeg4 -g 25 -b:v 600k -c:a mp3",
+    );
+    let bright = clip(
+        "room-hdr.mkv",
+        "-f lavfi -i testsrc2=s=160x120:r=10:d=1 -vf format=yuv420p10le -c:v libx265 -x265-params \
+         colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=none \
+         -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc",
+    );
+    let ways: [(&Path, &[&str]); 6] = [
+        (&plain, &["--segments", "off"]),
+        (&plain, &["--segments", "2"]),
+        (&plain, &["--preset", "fit:100k"]),
+        (&plain, &["--preset", "sheet"]),
+        (&plain, &["--preset", "audio"]),
+        (&bright, &["--segments", "off"]),
+    ];
+    for (source, words) in ways {
+        let (mut room_bytes, mut full) = (4096, 0);
+        loop {
+            let (code, said, left) = convert_with_room(source, words, room_bytes);
+            let case = format!("{words:?} in {room_bytes} bytes: {code:?} {said} {left:?}");
+            if code == Some(0) {
+                assert_eq!(left.len(), 1, "{case}");
+                break;
+            }
+            assert_eq!(code, Some(1), "{case}");
+            assert!(said.contains("hint: free some space"), "{case}");
+            assert_eq!(left, [""; 0], "{case}");
+            full += 1;
+            room_bytes += 4096.max(room_bytes / 16384 * 4096);
+            assert!(room_bytes < 16 << 20, "{case}");
+        }
+        assert!(full > 2, "{words:?}: the disk was full {full} times");
+    }
 }
