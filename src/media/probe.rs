@@ -27,6 +27,16 @@ const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 /// # Errors
 /// [`MediaError::Refused`] with the reason where it is not a video kadr takes.
 pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaInfo, MediaError> {
+    probe_and(input, limits, control, |_, _, _| Ok(())).map(|(info, ())| info)
+}
+
+/// As [`probe`], and goes on with the file, at its start, behind the same walls.
+pub(super) fn probe_and<T: Send>(
+    input: &Path,
+    limits: &Limits,
+    control: &Control,
+    go_on: impl FnOnce(File, &MediaInfo, &Confined) -> Result<T, MediaError> + Send,
+) -> Result<(MediaInfo, T), MediaError> {
     ffi::init();
     let (mut file, size_bytes) = open_file(input, limits)?;
     if Layer::Structure.stands() {
@@ -37,8 +47,14 @@ pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaIn
             "the structure is sound"
         );
     }
-    alone(limits.confine, Openings::default(), |confined| {
-        probe_opened(&file, size_bytes, limits, control, confined)
+    alone(limits.confine, Openings::default(), move |confined| {
+        let info = probe_opened(&file, size_bytes, limits, control, confined)?;
+        file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
+            doing: "read the input",
+            source,
+        })?;
+        let more = go_on(file, &info, confined)?;
+        Ok((info, more))
     })
 }
 

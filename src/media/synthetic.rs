@@ -39,6 +39,16 @@ pub const CLIPS: [Clip; 4] = [
     clip("encode_1080p.mp4", (1920, 1080), 25, "mpeg4", "aac"),
 ];
 
+/// So small and short that codecs take next to nothing: one that is copied, one that is encoded.
+pub const TINY: [Clip; 2] = [
+    tiny(clip("tiny_copy.mp4", (64, 64), 25, "libx264", "aac")),
+    tiny(clip("tiny_encode.mp4", (64, 64), 25, "mpeg4", "aac")),
+];
+
+const fn tiny(clip: Clip) -> Clip {
+    Clip { duration_s: 1, ..clip }
+}
+
 const fn clip(
     name: &'static str,
     (width, height): (u32, u32),

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::confine::{Confined, Openings, alone};
+use super::confine::Confined;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::Input;
@@ -49,14 +49,12 @@ pub(super) fn verify(
         ..limits.clone()
     };
     let boxes = matches!(plan.contract.container, Container::Mp4 | Container::M4a);
-    let (file, info) = reopen(output, boxes, &own_limits, control)?;
+    let (info, read) = reopen(output, boxes, &own_limits, control, |info| {
+        check_streams(info, plan, tally)
+    })?;
     if plan.audio.is_some() && tally.audio_out.load(Relaxed) == 0 {
         warnings.push(Warning::SilentTrack);
     }
-    check_streams(&info, plan, tally).map_err(wrong)?;
-    let read = alone(own_limits.confine, Openings::default(), |confined| {
-        read_through(file, &info, &own_limits, control, confined)
-    })?;
     check_times(&read, &info, tally).map_err(wrong)?;
     check_video(&info, plan).map_err(wrong)?;
     check_audio(&info, plan).map_err(wrong)?;
@@ -72,9 +70,20 @@ pub(super) fn verify_part(
     control: &Control,
 ) -> Result<Verdict, MediaError> {
     let wrong = |what: String| MediaError::Unverified(what);
-    let (file, info) = reopen(output, true, limits, control)?;
     let wanted = (tally.video_out.load(Relaxed) > 0, tally.audio_out.load(Relaxed) > 0);
-    check_kinds(&info, wanted).map_err(wrong)?;
+    let (info, read) = reopen(output, true, limits, control, |info| {
+        check_kinds(info, wanted)?;
+        check_alike(info, whole, wanted)
+    })?;
+    if wanted.0 && !read.begins_with_key {
+        return Err(wrong("it does not begin with a key frame".to_owned()));
+    }
+    check_times(&read, &info, tally).map_err(wrong)?;
+    Ok(verdict(&info, &read, Vec::new()))
+}
+
+/// The streams of the whole.
+fn check_alike(info: &MediaInfo, whole: &MediaInfo, wanted: (bool, bool)) -> Result<(), String> {
     let picture = |info: &MediaInfo| {
         let video = info.video()?;
         Some((video.codec.clone(), video.width, video.height, video.orientation))
@@ -83,28 +92,17 @@ pub(super) fn verify_part(
         let audio = info.audio()?;
         Some((audio.codec.clone(), audio.sample_rate, audio.channels))
     };
-    if wanted.0 && picture(&info) != picture(whole) {
-        return Err(wrong(format!(
+    if wanted.0 && picture(info) != picture(whole) {
+        return Err(format!(
             "video is {:?}, the whole has {:?}",
-            picture(&info),
+            picture(info),
             picture(whole)
-        )));
+        ));
     }
-    if wanted.1 && sound(&info) != sound(whole) {
-        return Err(wrong(format!(
-            "sound is {:?}, the whole has {:?}",
-            sound(&info),
-            sound(whole)
-        )));
+    if wanted.1 && sound(info) != sound(whole) {
+        return Err(format!("sound is {:?}, the whole has {:?}", sound(info), sound(whole)));
     }
-    let read = alone(limits.confine, Openings::default(), |confined| {
-        read_through(file, &info, limits, control, confined)
-    })?;
-    if wanted.0 && !read.begins_with_key {
-        return Err(wrong("it does not begin with a key frame".to_owned()));
-    }
-    check_times(&read, &info, tally).map_err(wrong)?;
-    Ok(verdict(&info, &read, Vec::new()))
+    Ok(())
 }
 
 fn verdict(info: &MediaInfo, read: &Contents, warnings: Vec<Warning>) -> Verdict {
@@ -119,23 +117,33 @@ fn verdict(info: &MediaInfo, read: &Contents, warnings: Vec<Warning>) -> Verdict
     }
 }
 
-/// Opens the output as anyone would. `boxes` where its index must come first.
-fn reopen(output: &Path, boxes: bool, limits: &Limits, control: &Control) -> Result<(File, MediaInfo), MediaError> {
-    let mut file = File::open(output).map_err(|source| MediaError::Io {
-        doing: "re-open the output",
+/// Opens the output as anyone would, and reads it to its end if its streams are right. `boxes` where its index must come
+/// first.
+fn reopen(
+    output: &Path,
+    boxes: bool,
+    limits: &Limits,
+    control: &Control,
+    check: impl FnOnce(&MediaInfo) -> Result<(), String> + Send,
+) -> Result<(MediaInfo, Contents), MediaError> {
+    let unreadable = |source| MediaError::Io {
+        doing: "re-read the output",
         source,
-    })?;
-    if boxes
-        && !moov_comes_first(&mut file).map_err(|source| MediaError::Io {
-            doing: "re-read the output",
-            source,
-        })?
-    {
-        return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
+    };
+    if boxes {
+        let mut file = File::open(output).map_err(unreadable)?;
+        if !moov_comes_first(&mut file).map_err(unreadable)? {
+            return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
+        }
     }
-    let info = super::probe::probe(output, limits, control)
-        .map_err(|error| MediaError::Unverified(format!("it does not open: {error}")))?;
-    Ok((file, info))
+    let read = |file, info: &MediaInfo, confined: &Confined| {
+        check(info).map_err(MediaError::Unverified)?;
+        read_through(file, info, limits, control, confined)
+    };
+    super::probe::probe_and(output, limits, control, read).map_err(|error| match error {
+        stopped @ (MediaError::Canceled | MediaError::TimeLimit { .. } | MediaError::Unverified(_)) => stopped,
+        error => MediaError::Unverified(format!("it does not open: {error}")),
+    })
 }
 
 /// The promised container with the promised streams and no other.
@@ -333,18 +341,20 @@ struct Contents {
 
 /// Reads every packet.
 fn read_through(
-    mut file: File,
+    file: File,
     info: &MediaInfo,
     limits: &Limits,
     control: &Control,
     confined: &Confined,
 ) -> Result<Contents, MediaError> {
     let unreadable = |error: super::ffi::AvError| MediaError::Unverified(format!("it does not read: {error}"));
-    file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
-        doing: "re-read the output",
-        source,
-    })?;
-    let mut demuxer = Input::open(file, limits, control, confined).map_err(unreadable)?;
+    // An MP4's index tells every time and length: to look for more would open every decoder once more.
+    let demuxer = if info.is_container(&["mov"]) {
+        Input::open_by_headers(file, limits, control, confined)
+    } else {
+        Input::open(file, limits, control, confined)
+    };
+    let mut demuxer = demuxer.map_err(unreadable)?;
     let bases: Vec<Rational> = (0..demuxer.stream_count())
         .map(|index| demuxer.facts(index).time_base)
         .collect();

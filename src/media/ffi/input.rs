@@ -125,6 +125,28 @@ impl Input {
         patience: Patience,
         limits: &Limits,
         control: &Control,
+        confined: &Confined,
+    ) -> Result<Self, AvError> {
+        let input = Self::open_with(file, patience, limits, control, confined)?;
+        input.find_stream_info(limits)?;
+        Ok(input)
+    }
+
+    /// Opens, and knows of its streams what the headers say.
+    pub(crate) fn open_by_headers(
+        file: File,
+        limits: &Limits,
+        control: &Control,
+        confined: &Confined,
+    ) -> Result<Self, AvError> {
+        Self::open_with(file, Patience::Usual, limits, control, confined)
+    }
+
+    fn open_with(
+        file: File,
+        patience: Patience,
+        limits: &Limits,
+        control: &Control,
         _: &Confined,
     ) -> Result<Self, AvError> {
         // A name comes only from a test that wants to see what stands behind this layer.
@@ -158,7 +180,6 @@ impl Input {
         if options.leftover().is_some() && Layer::References.stands() {
             return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
         }
-        input.find_stream_info(limits)?;
         Ok(input)
     }
 

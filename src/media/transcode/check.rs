@@ -16,6 +16,9 @@ use super::engine;
 /// Decoding H.264 takes about a second for 300 million pixels on one core; half a second is spent at most.
 const PIXELS_MAX: f64 = 150e6;
 
+/// Up to here threads take longer to begin than they save.
+const PIXELS_ALONE_MAX: f64 = 3e6;
+
 /// Decoding AAC takes about a second for 900 s of sound on one core: half a second is spent where nothing is encoded.
 const SOUND_S_MAX: f64 = 450.0;
 /// Packets of sound that are looked at together.
@@ -27,6 +30,7 @@ const SETTLING: u32 = 4;
 pub(super) struct Check {
     decoder: Decoder,
     params: StreamParams,
+    threads: u32,
     /// Share of the film that the budget pays for, 0..=1.
     share: f64,
     pixels: f64,
@@ -38,15 +42,17 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn new(params: &StreamParams, info: &MediaInfo, limits: &Limits) -> Result<Self, MediaError> {
         let params = params.copy().map_err(engine("read the stream's parameters"))?;
-        let decoder = Decoder::open(&params, limits, 0, false).map_err(engine("open the decoder"))?;
         let (pixels, frames) = info.video().map_or((0.0, 0.0), |video| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let duration_s = info.duration_us.unwrap_or(0) as f64 / 1e6;
             (f64::from(video.width) * f64::from(video.height), duration_s * video.fps)
         });
+        let threads = u32::from(frames > 0.0 && pixels * frames <= PIXELS_ALONE_MAX);
+        let decoder = Decoder::open(&params, limits, threads, false).map_err(engine("open the decoder"))?;
         Ok(Self {
             decoder,
             params,
+            threads,
             share: (PIXELS_MAX / (pixels * frames).max(1.0)).min(1.0),
             pixels,
             seen: 0.0,
@@ -61,7 +67,8 @@ impl Check {
         if header.starts_anew(packet.bytes()) {
             let wanted = self.share >= 1.0 || self.checked <= self.seen * self.share;
             if wanted && !self.active {
-                self.decoder = Decoder::open(&self.params, limits, 0, false).map_err(engine("open the decoder"))?;
+                let decoder = Decoder::open(&self.params, limits, self.threads, false);
+                self.decoder = decoder.map_err(engine("open the decoder"))?;
             } else if !wanted && self.active && !self.ends() {
                 return Ok(false);
             }

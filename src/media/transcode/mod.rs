@@ -54,7 +54,8 @@ use super::limits::Limits;
 use super::plan::{AudioWay, Plan, VideoWay};
 
 const PACKETS_MAX: usize = 32;
-const FRAMES_MAX: usize = 4;
+/// One on its way while the next is made: more of them would only lie in memory.
+const FRAMES_MAX: usize = 1;
 const LOOK_AT_CONTROL: Duration = Duration::from_millis(100);
 
 /// What the stages counted.
