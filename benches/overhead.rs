@@ -1,5 +1,6 @@
-//! What a job costs beyond its codecs: the engine in a process that is warm, against `ffprobe` and `ffmpeg` for the same
-//! plan, and the bot from a message to the first bytes of its result. `ci/bench overhead` builds and judges it.
+//! What a job costs beyond its codecs: the engine in a process that is warm, less the same decoder and encoder alone, and
+//! against `ffprobe` and `ffmpeg` for the same plan; and the bot from a message to the first bytes of its result.
+//! `ci/bench overhead` builds and judges it.
 //!
 //! ```text
 //! overhead [FILE]…   two clips so small that their codecs take next to nothing, then each FILE as it is
@@ -16,8 +17,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ffmpeg_next::codec::context::Context;
+use ffmpeg_next::codec::threading;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::media::Type;
+use ffmpeg_next::{Dictionary, Packet};
 use kadr::config::{Config, Settings};
 use kadr::media::arguments::{Peer, arguments};
+use kadr::media::plan::{Rate, VideoEncode};
 use kadr::media::synthetic::{TINY, make};
 use kadr::media::{self, Caps, Control, Limits, Preset, Recipe};
 use kadr::playground::{Options, Playground, SendAs};
@@ -107,6 +114,75 @@ fn run(program: &str, words: &[String]) -> Outcomes<()> {
     }
 }
 
+/// What the plan's decoder and encoder take for the pictures by themselves, opened and flushed; nothing where they are copied,
+/// though kadr decodes these as well.
+fn codecs(source: &Path) -> Outcomes<Duration> {
+    let info = media::probe(source, &Limits::default(), &Control::new(None))?;
+    let plan = media::plan(&info, &Recipe::from(Preset::Play), &Caps::without_gpus())?.remove(0);
+    let Some(encode) = plan.encode() else {
+        return Ok(Duration::ZERO);
+    };
+    let mut input = ffmpeg_next::format::input(source)?;
+    let stream = input.streams().best(Type::Video).ok_or("no pictures")?;
+    let (index, params) = (stream.index(), stream.parameters());
+    let packets: Vec<Packet> = input
+        .packets()
+        .filter_map(|(stream, packet)| (stream.index() == index).then_some(packet))
+        .collect();
+    let mut options = Dictionary::new();
+    for (name, value) in encoder_options(encode) {
+        options.set(name, &value);
+    }
+    let began = Instant::now();
+    let mut decoder = Context::from_parameters(params)?;
+    decoder.set_threading(threading::Config::kind(threading::Type::Frame));
+    let mut decoder = decoder.decoder().video()?;
+    let coder = ffmpeg_next::encoder::find_by_name("libx264").ok_or("no libx264")?;
+    let mut encoder = Context::new_with_codec(coder).encoder().video()?;
+    encoder.set_width(encode.picture.width);
+    encoder.set_height(encode.picture.height);
+    encoder.set_format(decoder.format());
+    encoder.set_time_base((1, 1000));
+    encoder.set_frame_rate(Some((encode.frame_rate.num, encode.frame_rate.den)));
+    encoder.set_gop(encode.gop);
+    let mut encoder = encoder.open_as_with(coder, options)?;
+    let (mut frame, mut packet) = (Video::empty(), Packet::empty());
+    let mut coded = 0;
+    for input in packets.iter().map(Some).chain([None]) {
+        match input {
+            Some(packet) => decoder.send_packet(packet)?,
+            None => decoder.send_eof()?,
+        }
+        while decoder.receive_frame(&mut frame).is_ok() {
+            frame.set_pts(Some(coded * 40));
+            frame.set_kind(ffmpeg_next::picture::Type::None);
+            encoder.send_frame(&frame)?;
+            coded += 1;
+            while encoder.receive_packet(&mut packet).is_ok() {}
+        }
+    }
+    encoder.send_eof()?;
+    while encoder.receive_packet(&mut packet).is_ok() {}
+    let took = began.elapsed();
+    if coded == 0 {
+        return Err("no picture was coded".into());
+    }
+    Ok(took)
+}
+
+/// As `media::transcode` sets them.
+fn encoder_options(encode: &VideoEncode) -> Vec<(&'static str, String)> {
+    let crf = match encode.rate {
+        Rate::Quality { crf } => crf.to_string(),
+        Rate::Bits { .. } => unreachable!("`play` has a quality"),
+    };
+    vec![
+        ("preset", encode.speed.to_owned()),
+        ("profile", "high".to_owned()),
+        ("crf", crf),
+    ]
+}
+
 fn ffmpeg_major() -> Outcomes<u32> {
     let said = String::from_utf8(Command::new("ffmpeg").arg("-version").output()?.stdout)?;
     let version = said.split_whitespace().nth(2).unwrap_or("");
@@ -120,10 +196,14 @@ fn engine(source: &Path, tiny: bool) -> Outcomes<Value> {
     let folder = tempfile::tempdir_in(".")?;
     let output = folder.path().join("output.mp4");
     let (mut whole, mut first, mut by_command) = (Times::default(), Times::default(), Times::default());
+    let (mut alone, mut beyond) = (Times::default(), Times::default());
     for round in 0..WARM_UP + ROUNDS {
         let (took, began) = convert(source, &output)?;
+        let coded = if tiny { codecs(source)? } else { Duration::ZERO };
         let commanded = command(source, &output)?;
         if round >= WARM_UP {
+            alone.add(coded);
+            beyond.add(took.saturating_sub(coded));
             whole.add(took);
             first.add(began);
             by_command.add(commanded);
@@ -134,6 +214,8 @@ fn engine(source: &Path, tiny: bool) -> Outcomes<Value> {
         "clip": source.file_name().unwrap_or_default().to_string_lossy(),
         "tiny": tiny,
         "whole": whole.figures(),
+        "codecs": alone.figures(),
+        "beyond_codecs": beyond.figures(),
         "first_packet": first.figures(),
         "ffprobe_and_ffmpeg": by_command.figures(),
     }))

@@ -27,7 +27,7 @@ CLIPS = [
 ]
 PRESETS = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 RATES = [17, 20, 23, 26]
-DEFAULT = "veryfast"
+DEFAULT = "faster"
 # Interpolated bytes and processor time of short clips are no more exact than this.
 NOISE = 0.01
 HANDBRAKE = "HandBrake Fast 1080p30"

@@ -4,6 +4,7 @@
 //! is NDJSON: `progress` lines while it runs, then one `report` or `error` line a file; with `--parts` a `part` line each
 //! after the report.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -351,9 +352,10 @@ fn outputs_of(args: &Args) -> Result<Vec<PathBuf>, UsageError> {
     if args.parts.is_some() {
         check_parts(args, &outputs)?;
     }
+    let inputs: HashSet<PathBuf> = args.inputs.iter().map(|input| real(input)).collect();
     for (position, output) in outputs.iter().enumerate() {
         let taken = output.exists() && !args.force;
-        let own_input = args.inputs.iter().any(|input| same_file(input, output));
+        let own_input = inputs.contains(&real(output));
         if own_input || taken || outputs[..position].contains(output) {
             return Err(UsageError::new(
                 format!("`{}` exists already", output.display()),
@@ -387,10 +389,11 @@ fn check_parts(args: &Args, outputs: &[PathBuf]) -> Result<(), UsageError> {
             "leave out `--parts`",
         ));
     }
+    let inputs: HashSet<PathBuf> = args.inputs.iter().map(|input| real(input)).collect();
     for output in outputs {
         let names = (1..=Limits::default().parts_max).map(|number| parts::name(output, number as usize));
         for part in names.map(|name| output.with_file_name(name)) {
-            let own_input = args.inputs.iter().any(|input| same_file(input, &part));
+            let own_input = inputs.contains(&real(&part));
             if own_input || (part.exists() && !args.force) {
                 return Err(UsageError::new(
                     format!("`{}` exists already", part.display()),
@@ -407,18 +410,16 @@ fn default_output(input: &Path, out_dir: Option<&Path>, preset: Preset) -> PathB
     let folder = out_dir.or_else(|| input.parent()).unwrap_or(Path::new("."));
     let stem = input.file_stem().unwrap_or(input.as_os_str()).to_string_lossy();
     let plain = folder.join(format!("{stem}.{extension}"));
-    if same_file(input, &plain) {
+    if real(input) == real(&plain) {
         folder.join(format!("{stem}.kadr.{extension}"))
     } else {
         plain
     }
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
+/// Its name without links, as it is where it does not exist.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// A signal cancels the files in work and removes what they wrote.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::control::Control;
@@ -17,7 +18,7 @@ use super::limits::Limits;
 use super::look::Look;
 use super::plan::{AIM, Plan, RATE_BPS_MAX, Rate, plan};
 use super::preset::{Container, VideoCodec};
-use super::probe::{open_file, probe};
+use super::probe::{Unread, open_file, probe_and};
 use super::recipe::Recipe;
 use super::report::{Fallback, Report};
 use super::segment;
@@ -58,7 +59,8 @@ pub fn convert(
     control: &Control,
 ) -> Result<Report, MediaError> {
     let (began, cpu_began_s) = (Instant::now(), cpu_s());
-    let info = probe(input, limits, control)?;
+    let (info, unread) = probe_and(input, limits, control, |unread, _, _| Ok(unread))?;
+    let unread = Mutex::new(Some(unread));
     let mut ways = plan(&info, recipe, caps)?;
     let mut last = None;
     let (mut not_copied, mut fallbacks) = (None, Vec::new());
@@ -67,7 +69,7 @@ pub fn convert(
         tracing::info!(plan = %way, "plan");
         control.gauge().restart();
         let rung = way.rung;
-        match on_rung(way, seat.as_ref(), (input, output), &info, limits, control) {
+        match on_rung(way, seat.as_ref(), (input, output), (&info, &unread), limits, control) {
             Ok(done) => {
                 let mut report = report(input, output, &info, done);
                 report.reasons.extend(not_copied);
@@ -127,7 +129,7 @@ fn on_rung(
     way: Plan,
     seat: Option<&Seat>,
     (input, output): (&Path, &Path),
-    info: &MediaInfo,
+    (info, unread): (&MediaInfo, &Mutex<Option<Unread>>),
     limits: &Limits,
     control: &Control,
 ) -> Result<Done, MediaError> {
@@ -138,6 +140,7 @@ fn on_rung(
         input,
         output,
         info,
+        unread,
         seat,
         device: context.as_ref().map(Context::device),
         limits,
@@ -170,6 +173,8 @@ struct Attempt<'a> {
     input: &'a Path,
     output: &'a Path,
     info: &'a MediaInfo,
+    /// The input as the probe left it, for who reads it first.
+    unread: &'a Mutex<Option<Unread>>,
     seat: Option<&'a Seat>,
     device: Option<&'a Device>,
     limits: &'a Limits,
@@ -270,7 +275,7 @@ impl Attempt<'_> {
             }
         }
         let (tally, verdict) = if way.contract.container == Container::Jpeg {
-            let verdict = sheet::draw(&way, self.info, self.open()?, self.output, self.limits, self.control)?;
+            let verdict = sheet::draw(&way, self.info, self.unread()?, self.output, self.limits, self.control)?;
             (Tally::default(), verdict)
         } else {
             let (part, tally, verdict) = self.write(&way, None)?;
@@ -288,6 +293,11 @@ impl Attempt<'_> {
 
     fn open(&self) -> Result<File, MediaError> {
         open_file(self.input, self.limits).map(|(file, _)| file)
+    }
+
+    fn unread(&self) -> Result<Unread, MediaError> {
+        let kept = self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.map_or_else(|| self.open().map(Unread::File), Ok)
     }
 
     fn folder(&self) -> &Path {
@@ -312,7 +322,7 @@ impl Attempt<'_> {
         let passed = transcode(
             way,
             self.info,
-            (self.open()?, writer),
+            (self.unread()?, writer),
             Some(pass),
             self.device,
             self.limits,
@@ -341,7 +351,7 @@ impl Attempt<'_> {
         let tally = transcode(
             way,
             self.info,
-            (self.open()?, writer),
+            (self.unread()?, writer),
             pass,
             self.device,
             self.limits,

@@ -30,12 +30,34 @@ pub fn probe(input: &Path, limits: &Limits, control: &Control) -> Result<MediaIn
     probe_and(input, limits, control, |_, _, _| Ok(())).map(|(info, ())| info)
 }
 
-/// As [`probe`], and goes on with the file, at its start, behind the same walls.
+/// What is read from its start: as the probe has opened it, or the file.
+pub(super) enum Unread {
+    Opened(Box<Input>),
+    File(File),
+}
+
+impl Unread {
+    /// A demuxer of it.
+    pub(super) fn open(
+        self,
+        info: &MediaInfo,
+        limits: &Limits,
+        control: &Control,
+        confined: &Confined,
+    ) -> Result<Input, AvError> {
+        match self {
+            Self::Opened(input) => Ok(*input),
+            Self::File(file) => Input::open_patiently(file, patience(info), limits, control, confined),
+        }
+    }
+}
+
+/// As [`probe`], and goes on with the file behind the same walls.
 pub(super) fn probe_and<T: Send>(
     input: &Path,
     limits: &Limits,
     control: &Control,
-    go_on: impl FnOnce(File, &MediaInfo, &Confined) -> Result<T, MediaError> + Send,
+    go_on: impl FnOnce(Unread, &MediaInfo, &Confined) -> Result<T, MediaError> + Send,
 ) -> Result<(MediaInfo, T), MediaError> {
     ffi::init();
     let (mut file, size_bytes) = open_file(input, limits)?;
@@ -48,12 +70,18 @@ pub(super) fn probe_and<T: Send>(
         );
     }
     alone(limits.confine, Openings::default(), move |confined| {
-        let info = probe_opened(&file, size_bytes, limits, control, confined)?;
-        file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
-            doing: "read the input",
-            source,
-        })?;
-        let more = go_on(file, &info, confined)?;
+        let (info, opened) = probe_opened(&file, size_bytes, limits, control, confined)?;
+        let source = match opened.if_at_the_start() {
+            Some(opened) => Unread::Opened(Box::new(opened)),
+            None => {
+                file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
+                    doing: "read the input",
+                    source,
+                })?;
+                Unread::File(file)
+            }
+        };
+        let more = go_on(source, &info, confined)?;
         Ok((info, more))
     })
 }
@@ -64,9 +92,9 @@ fn probe_opened(
     limits: &Limits,
     control: &Control,
     confined: &Confined,
-) -> Result<MediaInfo, MediaError> {
+) -> Result<(MediaInfo, Input), MediaError> {
     let again = |doing: &'static str| file.try_clone().map_err(|source| MediaError::Io { doing, source });
-    let mut info = match probe_with(
+    let (mut info, opened) = match probe_with(
         again("open the input")?,
         size_bytes,
         Patience::Usual,
@@ -75,7 +103,7 @@ fn probe_opened(
         confined,
     ) {
         // Broadcasts and discs may bring their pictures late.
-        Ok(info) if info.discontinuous && info.video.is_none() && is_large(size_bytes) => probe_with(
+        Ok((info, _)) if info.discontinuous && info.video.is_none() && is_large(size_bytes) => probe_with(
             again("open the input")?,
             size_bytes,
             Patience::Long,
@@ -91,7 +119,7 @@ fn probe_opened(
         check_limits(&info, limits)?;
     }
     control.check()?;
-    Ok(info)
+    Ok((info, opened))
 }
 
 /// How far the file was looked into: a second opening must find the same streams.
@@ -114,7 +142,7 @@ fn probe_with(
     limits: &Limits,
     control: &Control,
     confined: &Confined,
-) -> Result<MediaInfo, MediaError> {
+) -> Result<(MediaInfo, Input), MediaError> {
     file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
         doing: "read the input",
         source,
@@ -123,7 +151,7 @@ fn probe_with(
         Input::open_patiently(file, patience, limits, control, confined).map_err(|error| refuse(error, control))?;
     let mut info = read_info(&mut demuxer, size_bytes, limits)?;
     info.late_streams = patience == Patience::Long;
-    Ok(info)
+    Ok((info, demuxer))
 }
 
 /// Reads to the end where the header does not say a length that can be believed; decodes nothing.
@@ -428,10 +456,10 @@ fn look_at_first_packets(
     let mut waiting: Vec<usize> = chosen.into_iter().flatten().collect();
     let mut eye = video.and_then(|index| Eye::open(demuxer, index, limits));
     for _ in 0..FIRST_PACKETS_MAX {
-        let Ok(Some(packet)) = demuxer.read() else { break };
+        let Some(packet) = demuxer.look() else { break };
         let index = packet.stream();
         if let (Some(opened), true) = (&mut eye, Some(index) == video)
-            && let Some(shape) = opened.look(&packet)
+            && let Some(shape) = opened.look(packet)
         {
             eye = None;
             if let Some(Kind::Video(found)) = streams.get_mut(index).map(|stream| &mut stream.kind) {

@@ -3,7 +3,6 @@
 //! Each picture is the first one at or after its time; the demuxer goes to the key frame before it, so the cost is that
 //! of 16 stretches from a key frame, whatever the length of the video.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -19,6 +18,7 @@ use super::info::{MediaInfo, Rational};
 use super::jpeg;
 use super::limits::Limits;
 use super::plan::{Picture, Plan};
+use super::probe::{Unread, refuse};
 use super::transcode::engine;
 use super::verify::{DECODED_PERCENT_MIN, Verdict};
 
@@ -32,7 +32,7 @@ const RATE: Rational = Rational { num: 25, den: 1 };
 pub(super) fn draw(
     plan: &Plan,
     info: &MediaInfo,
-    input: File,
+    input: Unread,
     output: &Path,
     limits: &Limits,
     control: &Control,
@@ -89,6 +89,7 @@ fn cell(picture: &Picture) -> Picture {
         width: size.0,
         height: size.1,
         scaled: size,
+        source_fps: 0.0,
         fps_max: None,
         ..picture.clone()
     }
@@ -107,7 +108,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn pictures(&self, input: File, confined: &Confined) -> Result<Vec<Frame>, MediaError> {
+    fn pictures(&self, input: Unread, confined: &Confined) -> Result<Vec<Frame>, MediaError> {
         let Self {
             plan,
             info,
@@ -116,8 +117,9 @@ impl Look<'_> {
             control,
             ..
         } = *self;
-        let mut demuxer = Input::open_patiently(input, super::probe::patience(info), limits, control, confined)
-            .map_err(|error| super::probe::refuse(error, control))?;
+        let mut demuxer = input
+            .open(info, limits, control, confined)
+            .map_err(|error| refuse(error, control))?;
         demuxer.keep_only(&[index]);
         let params = demuxer.params(index).map_err(engine("read the stream's parameters"))?;
         let start_us = info.streams.get(index).map_or(0, |stream| stream.start_us);

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::confine::{Confine, Confined, Openings, alone};
+use super::confine::Confine;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
 use super::ffi::{AvError, Decoder, Frame, Graph, Input, Source};
 use super::info::Rational;
 use super::jpeg;
 use super::limits::Limits;
-use super::probe::{open_file, probe, refuse};
+use super::probe::{probe_and, refuse};
 use super::transcode::engine;
 
 const EDGE_MAX: u32 = 320;
@@ -26,17 +26,18 @@ pub fn thumbnail(video: &Path, jpeg: &Path, confine: Confine, control: &Control)
         confine,
         ..Limits::default()
     };
-    let info = probe(video, &limits, control)?;
-    let (Some(index), Some(stream)) = (info.video, info.video()) else {
-        return Err(Refusal::NoStream {
-            wanted: "video".to_owned(),
-        }
-        .into());
-    };
-    let (file, _) = open_file(video, &limits)?;
-    let turn = super::chain::turn(stream.orientation).join(",");
-    let bytes = alone(confine, Openings::default(), |confined| {
-        draw(file, index, &turn, &limits, control, confined)
+    let (_, bytes) = probe_and(video, &limits, control, |unread, info, confined| {
+        let (Some(index), Some(stream)) = (info.video, info.video()) else {
+            return Err(Refusal::NoStream {
+                wanted: "video".to_owned(),
+            }
+            .into());
+        };
+        let turn = super::chain::turn(stream.orientation).join(",");
+        let input = unread
+            .open(info, &limits, control, confined)
+            .map_err(|error| refuse(error, control))?;
+        draw(input, index, &turn, &limits, control)
     })?;
     File::create(jpeg)
         .and_then(|mut file| file.write_all(&bytes))
@@ -50,15 +51,7 @@ pub fn thumbnail(video: &Path, jpeg: &Path, confine: Confine, control: &Control)
         })
 }
 
-fn draw(
-    file: File,
-    index: usize,
-    turn: &str,
-    limits: &Limits,
-    control: &Control,
-    confined: &Confined,
-) -> Result<Vec<u8>, MediaError> {
-    let mut input = Input::open(file, limits, control, confined).map_err(|error| refuse(error, control))?;
+fn draw(mut input: Input, index: usize, turn: &str, limits: &Limits, control: &Control) -> Result<Vec<u8>, MediaError> {
     input.keep_only(&[index]);
     let frame = first_frame(&mut input, index, limits, control)?;
     let chain = format!(

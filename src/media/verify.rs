@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::confine::Confined;
 use super::control::Control;
 use super::error::{MediaError, Refusal};
-use super::ffi::Input;
 use super::info::{MediaInfo, Orientation, Rational};
 use super::limits::Limits;
 use super::plan::Plan;
 use super::preset::{AudioCodec, Container, VideoCodec};
+use super::probe::Unread;
 use super::report::Warning;
 use super::transcode::Tally;
 
@@ -136,9 +136,9 @@ fn reopen(
             return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
         }
     }
-    let read = |file, info: &MediaInfo, confined: &Confined| {
+    let read = |output, info: &MediaInfo, confined: &Confined| {
         check(info).map_err(MediaError::Unverified)?;
-        read_through(file, info, limits, control, confined)
+        read_through(output, info, limits, control, confined)
     };
     super::probe::probe_and(output, limits, control, read).map_err(|error| match error {
         stopped @ (MediaError::Canceled | MediaError::TimeLimit { .. } | MediaError::Unverified(_)) => stopped,
@@ -341,20 +341,14 @@ struct Contents {
 
 /// Reads every packet.
 fn read_through(
-    file: File,
+    output: Unread,
     info: &MediaInfo,
     limits: &Limits,
     control: &Control,
     confined: &Confined,
 ) -> Result<Contents, MediaError> {
     let unreadable = |error: super::ffi::AvError| MediaError::Unverified(format!("it does not read: {error}"));
-    // An MP4's index tells every time and length: to look for more would open every decoder once more.
-    let demuxer = if info.is_container(&["mov"]) {
-        Input::open_by_headers(file, limits, control, confined)
-    } else {
-        Input::open(file, limits, control, confined)
-    };
-    let mut demuxer = demuxer.map_err(unreadable)?;
+    let mut demuxer = output.open(info, limits, control, confined).map_err(unreadable)?;
     let bases: Vec<Rational> = (0..demuxer.stream_count())
         .map(|index| demuxer.facts(index).time_base)
         .collect();

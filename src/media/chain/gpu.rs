@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{inner, scaled_target, turn, video};
+use super::{fewer_frames, inner, scaled_target, turn, video};
 use crate::media::device::Filters;
 use crate::media::ffi::{FrameShape, PixelFacts};
 use crate::media::info::Orientation;
@@ -75,9 +75,7 @@ fn on_surfaces(picture: &Picture, filters: Filters, (width, height): (u32, u32),
     if let (true, Some(filter)) = (picture.deinterlace, filters.deinterlace) {
         parts.push(format!("{filter}=mode=send_frame:deint=interlaced"));
     }
-    if let Some(fps) = picture.fps_max {
-        parts.push(format!("fps={fps}"));
-    }
+    parts.extend(fewer_frames(picture));
     // Passed through, a surface of NVDEC's would wait in NVENC's look-ahead, which is longer than NVDEC has surfaces.
     parts.push(format!(
         "scale_cuda={width}:{height}:interp_algo=bicubic:format={format}:passthrough=0"

@@ -34,9 +34,7 @@ pub(in crate::media) fn video(
     if picture.deinterlace {
         filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
     }
-    if let Some(fps) = picture.fps_max {
-        filters.push(format!("fps={fps}"));
-    }
+    filters.extend(fewer_frames(picture));
     let alpha = if pixel.alpha { picture.alpha } else { Alpha::None };
     if alpha == Alpha::OnBlack {
         // Multiplying by alpha is compositing on black.
@@ -116,6 +114,19 @@ pub(in crate::media) fn table(picture: &Picture) -> Result<Option<NamedTempFile>
     write()
         .map(Some)
         .map_err(|source| crate::media::convert::io("write the table of colours", source))
+}
+
+/// Of each picture's time the nearest frame of the source. `fps` alone takes the last one that rounds to that time, which
+/// is late by half of what lies between two pictures, less half of what lies between two frames.
+fn fewer_frames(picture: &Picture) -> Option<String> {
+    let fps = f64::from(picture.fps_max?);
+    let late_s = if picture.source_fps > fps {
+        0.5 / fps - 0.5 / picture.source_fps
+    } else {
+        0.0
+    };
+    // The shift is smaller than what `fps` rounds to, and coarser time bases would swallow it.
+    Some(format!("settb=AVTB,setpts=PTS+{late_s:.6}/TB,fps={fps}"))
 }
 
 /// The size that frames of this shape are scaled to: the target, or less where their proportions are others than those

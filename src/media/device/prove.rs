@@ -193,6 +193,7 @@ pub(in crate::media) fn plain(codec: VideoCodec) -> VideoEncode {
             peak_nits: None,
             alpha: Alpha::None,
             alpha_side_stream: false,
+            source_fps: 0.0,
             fps_max: None,
             source: Colour::BT709,
             colour: Colour::BT709,

@@ -4,6 +4,7 @@
 //! ours, and an option that libav did not take is an error: a mistyped limit must not pass in silence. Who opens shows
 //! that its thread is walled in: a nested open that gets past all of it meets the kernel.
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
@@ -36,6 +37,7 @@ pub(super) const DECODERS: &str = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,libdav1d,
 /// An opened demuxer.
 pub(crate) struct Input {
     context: NonNull<ffi::AVFormatContext>,
+    looked_at: LookedAt,
     _io: Io,
     /// What the interrupt callback looks at; boxed, for its address is registered.
     _control: Box<Control>,
@@ -43,6 +45,18 @@ pub(crate) struct Input {
 
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Input {}
+
+/// Packets that were looked at before they are read.
+#[derive(Default)]
+struct LookedAt {
+    packets: VecDeque<Packet>,
+    bytes: usize,
+    /// They were too many to be kept, or the end was met among them: what is read now is not the file from its start.
+    lost: bool,
+}
+
+/// As much as libav itself keeps of what it has looked at.
+const LOOKED_AT_BYTES_MAX: usize = 5_000_000;
 
 /// How far into a file its streams are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,16 +146,6 @@ impl Input {
         Ok(input)
     }
 
-    /// Opens, and knows of its streams what the headers say.
-    pub(crate) fn open_by_headers(
-        file: File,
-        limits: &Limits,
-        control: &Control,
-        confined: &Confined,
-    ) -> Result<Self, AvError> {
-        Self::open_with(file, Patience::Usual, limits, control, confined)
-    }
-
     fn open_with(
         file: File,
         patience: Patience,
@@ -174,6 +178,7 @@ impl Input {
         check(unsafe { ffi::avformat_open_input(&raw mut context, name, ptr::null(), &raw mut options.0) })?;
         let input = Self {
             context: owned,
+            looked_at: LookedAt::default(),
             _io: io,
             _control: control,
         };
@@ -225,8 +230,9 @@ impl Input {
     /// Goes to the last key frame at or before a time, microseconds on the container's own clock.
     pub(crate) fn seek(&mut self, time_us: i64) -> Result<(), AvError> {
         // SAFETY: valid context; stream -1 means the clock of microseconds.
-        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time_us, ffi::AVSEEK_FLAG_BACKWARD as c_int) })
-            .map(drop)
+        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time_us, ffi::AVSEEK_FLAG_BACKWARD as c_int) })?;
+        self.looked_at.packets.clear();
+        Ok(())
     }
 
     /// Microseconds, where the container says so.
@@ -255,8 +261,39 @@ impl Input {
         }
     }
 
-    /// The next packet; `None` at the end.
+    /// Looks at the next packet, which is still to be read; `None` where there is no other.
+    pub(crate) fn look(&mut self) -> Option<&Packet> {
+        let looked_at = &mut self.looked_at;
+        if looked_at.bytes > LOOKED_AT_BYTES_MAX {
+            looked_at.packets.clear();
+            looked_at.lost = true;
+        }
+        let Ok(Some(packet)) = self.read_on() else {
+            self.looked_at.lost = true;
+            return None;
+        };
+        let looked_at = &mut self.looked_at;
+        looked_at.bytes += packet.bytes().len();
+        looked_at.packets.push_back(packet);
+        looked_at.packets.back()
+    }
+
+    /// Itself, where reading would begin with the first packet all the same.
+    pub(crate) fn if_at_the_start(self) -> Option<Self> {
+        (!self.looked_at.lost).then_some(self)
+    }
+
+    /// The next packet of a stream that is kept; `None` at the end.
     pub(crate) fn read(&mut self) -> Result<Option<Packet>, AvError> {
+        while let Some(packet) = self.looked_at.packets.pop_front() {
+            if self.stream(packet.stream()).discard != ffi::AVDiscard::AVDISCARD_ALL {
+                return Ok(Some(packet));
+            }
+        }
+        self.read_on()
+    }
+
+    fn read_on(&mut self) -> Result<Option<Packet>, AvError> {
         let packet = Packet::new()?;
         // SAFETY: both valid.
         match check(unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.0.as_ptr()) }) {

@@ -111,6 +111,8 @@ pub struct Picture {
     pub alpha: Alpha,
     /// Whether that alpha is a second stream, which only one decoder reads.
     pub alpha_side_stream: bool,
+    /// Frames a second of the source; 0 where it does not say.
+    pub source_fps: f64,
     /// Frames a second are held to this.
     pub fps_max: Option<u32>,
     /// Colour of the source, completed where it was not tagged.

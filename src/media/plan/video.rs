@@ -186,7 +186,8 @@ fn encode(draft: &Draft<'_>, video: &Video, terms: VideoTerms) -> VideoEncode {
     }
 }
 
-/// Quality and speed of each preset, by the usual scale of its encoder; no curve was measured for them yet.
+/// Quality and speed of each preset, by the usual scale of its encoder. That of `play` is the bend of the curve that
+/// `ci/bench quality` draws (`docs/bench.md`); the others lean on it.
 fn effort(preset: Preset) -> (Rate, &'static str) {
     let quality = |crf, speed| (Rate::Quality { crf }, speed);
     match preset {
@@ -199,7 +200,7 @@ fn effort(preset: Preset) -> (Rate, &'static str) {
         Preset::Fit { .. } => (Rate::Bits { bps: 1_000_000 }, "faster"),
         // 256 KiB in 3 s, sound and container left out.
         Preset::Sticker => (Rate::Bits { bps: 640_000 }, "good"),
-        Preset::Play | Preset::Gif | Preset::Audio | Preset::Voice | Preset::Sheet => quality(21, "veryfast"),
+        Preset::Play | Preset::Gif | Preset::Audio | Preset::Voice | Preset::Sheet => quality(22, "faster"),
     }
 }
 
@@ -222,6 +223,7 @@ fn picture(draft: &Draft<'_>, video: &Video, terms: VideoTerms, fps: f64, fps_ma
             (true, true) => Alpha::Kept,
         },
         alpha_side_stream: video.alpha_side_stream,
+        source_fps: video.fps,
         fps_max,
         source,
         colour: Colour {

@@ -52,6 +52,7 @@ use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams};
 use super::info::{MediaInfo, Rational};
 use super::limits::Limits;
 use super::plan::{AudioWay, Plan, VideoWay};
+use super::probe::{Unread, refuse};
 
 const PACKETS_MAX: usize = 32;
 /// One on its way while the next is made: more of them would only lie in memory.
@@ -184,7 +185,7 @@ impl Job<'_> {
 pub(super) fn transcode(
     plan: &Plan,
     info: &MediaInfo,
-    (input, output): (File, File),
+    (input, output): (Unread, File),
     pass: Option<PassOf<'_>>,
     device: Option<&Device>,
     limits: &Limits,
@@ -254,7 +255,7 @@ pub(super) fn part(
         table: table(part.plan)?,
     };
     alone(part.limits.confine, job.openings(), |confined| {
-        run(&job, open(&job, input, confined)?, |_, at_mux| {
+        run(&job, open(&job, Unread::File(input), confined)?, |_, at_mux| {
             spool::spool(&job, &mut spool, pace, at_mux)
         })
     })?;
@@ -329,15 +330,10 @@ pub(super) fn zero_us(plan: &Plan, info: &MediaInfo) -> i64 {
 }
 
 /// A demuxer of the streams that the job's share takes.
-fn open(job: &Job<'_>, input: File, confined: &Confined) -> Result<Input, MediaError> {
-    let mut demuxer = Input::open_patiently(
-        input,
-        super::probe::patience(job.info),
-        job.limits,
-        job.control,
-        confined,
-    )
-    .map_err(|error| super::probe::refuse(error, job.control))?;
+fn open(job: &Job<'_>, input: Unread, confined: &Confined) -> Result<Input, MediaError> {
+    let mut demuxer = input
+        .open(job.info, job.limits, job.control, confined)
+        .map_err(|error| refuse(error, job.control))?;
     // The sound of a part begins where the whole line would: at the key frame that seeking finds.
     let video = job
         .plan
