@@ -1,7 +1,6 @@
 //! File -> MediaInfo, under every safety limit. Refuses what cannot become a video that plays.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use super::confine::{Confined, Openings, alone};
@@ -73,13 +72,7 @@ pub(super) fn probe_and<T: Send>(
         let (info, opened) = probe_opened(&file, size_bytes, limits, control, confined)?;
         let source = match opened.if_at_the_start() {
             Some(opened) => Unread::Opened(Box::new(opened)),
-            None => {
-                file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
-                    doing: "read the input",
-                    source,
-                })?;
-                Unread::File(file)
-            }
+            None => Unread::File(file),
         };
         let more = go_on(source, &info, confined)?;
         Ok((info, more))
@@ -136,17 +129,13 @@ fn is_large(size_bytes: u64) -> bool {
 }
 
 fn probe_with(
-    mut file: File,
+    file: File,
     size_bytes: u64,
     patience: Patience,
     limits: &Limits,
     control: &Control,
     confined: &Confined,
 ) -> Result<(MediaInfo, Input), MediaError> {
-    file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
-        doing: "read the input",
-        source,
-    })?;
     let mut demuxer =
         Input::open_patiently(file, patience, limits, control, confined).map_err(|error| refuse(error, control))?;
     let mut info = read_info(&mut demuxer, size_bytes, limits)?;
@@ -156,16 +145,12 @@ fn probe_with(
 
 /// Reads to the end where the header does not say a length that can be believed; decodes nothing.
 fn measure(
-    mut file: File,
+    file: File,
     info: &MediaInfo,
     limits: &Limits,
     control: &Control,
     confined: &Confined,
 ) -> Result<Option<i64>, MediaError> {
-    file.seek(SeekFrom::Start(0)).map_err(|source| MediaError::Io {
-        doing: "read the input",
-        source,
-    })?;
     let mut demuxer = Input::open_patiently(file, patience(info), limits, control, confined)
         .map_err(|error| refuse(error, control))?;
     let wanted: Vec<usize> = [info.video, info.audio].into_iter().flatten().collect();

@@ -18,7 +18,7 @@ const WHENCE_SIZE: c_int = ffi::AVSEEK_SIZE as c_int;
 /// What the callbacks work on.
 pub(super) struct Disk {
     file: File,
-    /// Position of a second reader of the same file, which must not move the first one's.
+    /// Position of a reader, which no other reader of the same file moves.
     own_position: Option<u64>,
     /// The first error, which libav's return code would flatten.
     pub(super) error: Option<io::Error>,
@@ -31,11 +31,12 @@ pub(super) struct Io {
 }
 
 impl Io {
+    /// From the file's start, with a position of its own: others may read the same open file.
     pub(super) fn reader(file: File) -> Result<Self, AvError> {
         Self::new(
             Disk {
                 file,
-                own_position: None,
+                own_position: Some(0),
                 error: None,
             },
             false,
@@ -53,17 +54,10 @@ impl Io {
         )
     }
 
-    /// A reader of the file behind a writer, with a position of its own.
+    /// A reader of the file behind a writer.
     pub(super) fn second_reader(&self) -> Result<Self, AvError> {
         let file = self.disk().file.try_clone().map_err(|_| AvError(-24))?;
-        Self::new(
-            Disk {
-                file,
-                own_position: Some(0),
-                error: None,
-            },
-            false,
-        )
+        Self::reader(file)
     }
 
     fn new(disk: Disk, write: bool) -> Result<Self, AvError> {
