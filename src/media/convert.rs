@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::confine::{Confined, Openings, alone};
 use super::control::Control;
 use super::device::diagnosis::diagnose;
 use super::device::{self, Caps, Cause, Context, Seat};
@@ -320,13 +321,12 @@ impl Attempt<'_> {
         let part = self.part()?;
         let writer = part.reopen().map_err(|source| io("create the output", source))?;
         let passed = transcode(
-            way,
-            self.info,
+            (way, self.info),
             (self.unread()?, writer),
-            Some(pass),
-            self.device,
+            (Some(pass), self.device),
             self.limits,
             self.control,
+            |_, _| Ok(()),
         )
         .map(drop);
         // The encoder writes its statistics itself: of a full disk it says only that something failed, and of what did not
@@ -348,16 +348,14 @@ impl Attempt<'_> {
             pass: Pass::Second,
             statistics,
         });
-        let tally = transcode(
-            way,
-            self.info,
+        let (tally, verdict) = transcode(
+            (way, self.info),
             (self.unread()?, writer),
-            pass,
-            self.device,
+            (pass, self.device),
             self.limits,
             self.control,
+            |tally, confined| self.settle(part.as_file(), way, tally, confined),
         )?;
-        let verdict = verify(part.path(), way, self.info, &tally, self.limits, self.control)?;
         self.control.check()?;
         Ok((part, tally, verdict))
     }
@@ -376,9 +374,23 @@ impl Attempt<'_> {
             control: self.control,
         };
         let (tally, segments) = segment::transcode(&work, workers, writer)?;
-        let verdict = verify(part.path(), way, self.info, &tally, self.limits, self.control)?;
+        let verdict = alone(self.limits.confine, Openings::default(), |confined| {
+            self.settle(part.as_file(), way, &tally, confined)
+        })?;
         self.control.check()?;
         Ok((part, tally, verdict, segments))
+    }
+
+    /// Verifies an output while it goes to the disk.
+    fn settle(&self, output: &File, way: &Plan, tally: &Tally, confined: &Confined) -> Result<Verdict, MediaError> {
+        let again = output.try_clone().map_err(|source| io("re-read the output", source))?;
+        std::thread::scope(|scope| {
+            let synced = scope.spawn(|| output.sync_all());
+            let verdict = verify(again, (way, self.info), tally, self.limits, self.control, confined)?;
+            let synced = synced.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            synced.map_err(|source| io("write the output", source))?;
+            Ok(verdict)
+        })
     }
 
     fn keep(&self, part: tempfile::NamedTempFile) -> Result<(), MediaError> {

@@ -59,7 +59,22 @@ pub(super) fn probe_and<T: Send>(
     go_on: impl FnOnce(Unread, &MediaInfo, &Confined) -> Result<T, MediaError> + Send,
 ) -> Result<(MediaInfo, T), MediaError> {
     ffi::init();
-    let (mut file, size_bytes) = open_file(input, limits)?;
+    let (file, size_bytes) = open_file(input, limits)?;
+    alone(limits.confine, Openings::default(), move |confined| {
+        let (info, unread) = probe_file(file, size_bytes, limits, control, confined)?;
+        let more = go_on(unread, &info, confined)?;
+        Ok((info, more))
+    })
+}
+
+/// As [`probe`], of an open file and behind walls that stand.
+pub(super) fn probe_file(
+    mut file: File,
+    size_bytes: u64,
+    limits: &Limits,
+    control: &Control,
+    confined: &Confined,
+) -> Result<(MediaInfo, Unread), MediaError> {
     if Layer::Structure.stands() {
         let walked = structure::check(&mut file, limits)?;
         tracing::debug!(
@@ -68,15 +83,12 @@ pub(super) fn probe_and<T: Send>(
             "the structure is sound"
         );
     }
-    alone(limits.confine, Openings::default(), move |confined| {
-        let (info, opened) = probe_opened(&file, size_bytes, limits, control, confined)?;
-        let source = match opened.if_at_the_start() {
-            Some(opened) => Unread::Opened(Box::new(opened)),
-            None => Unread::File(file),
-        };
-        let more = go_on(source, &info, confined)?;
-        Ok((info, more))
-    })
+    let (info, opened) = probe_opened(&file, size_bytes, limits, control, confined)?;
+    let unread = match opened.if_at_the_start() {
+        Some(opened) => Unread::Opened(Box::new(opened)),
+        None => Unread::File(file),
+    };
+    Ok((info, unread))
 }
 
 fn probe_opened(

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::confine::Confined;
@@ -12,7 +11,7 @@ use super::info::{MediaInfo, Orientation, Rational};
 use super::limits::Limits;
 use super::plan::Plan;
 use super::preset::{AudioCodec, Container, VideoCodec};
-use super::probe::Unread;
+use super::probe::{Unread, probe_file};
 use super::report::Warning;
 use super::transcode::Tally;
 
@@ -35,12 +34,12 @@ pub(super) struct Verdict {
 
 /// Holds the output against the plan and the count of what was written.
 pub(super) fn verify(
-    output: &Path,
-    plan: &Plan,
-    source: &MediaInfo,
+    output: File,
+    (plan, source): (&Plan, &MediaInfo),
     tally: &Tally,
     limits: &Limits,
     control: &Control,
+    confined: &Confined,
 ) -> Result<Verdict, MediaError> {
     let mut warnings = damage(plan, source, tally)?;
     let wrong = |what: String| MediaError::Unverified(what);
@@ -49,7 +48,7 @@ pub(super) fn verify(
         ..limits.clone()
     };
     let boxes = matches!(plan.contract.container, Container::Mp4 | Container::M4a);
-    let (info, read) = reopen(output, boxes, &own_limits, control, |info| {
+    let (info, read) = reopen(output, boxes, &own_limits, control, confined, |info| {
         check_streams(info, plan, tally)
     })?;
     if plan.audio.is_some() && tally.audio_out.load(Relaxed) == 0 {
@@ -63,15 +62,16 @@ pub(super) fn verify(
 
 /// Holds a part of a finished file against the whole and the count of what was written.
 pub(super) fn verify_part(
-    output: &Path,
+    output: File,
     whole: &MediaInfo,
     tally: &Tally,
     limits: &Limits,
     control: &Control,
+    confined: &Confined,
 ) -> Result<Verdict, MediaError> {
     let wrong = |what: String| MediaError::Unverified(what);
     let wanted = (tally.video_out.load(Relaxed) > 0, tally.audio_out.load(Relaxed) > 0);
-    let (info, read) = reopen(output, true, limits, control, |info| {
+    let (info, read) = reopen(output, true, limits, control, confined, |info| {
         check_kinds(info, wanted)?;
         check_alike(info, whole, wanted)
     })?;
@@ -120,30 +120,28 @@ fn verdict(info: &MediaInfo, read: &Contents, warnings: Vec<Warning>) -> Verdict
 /// Opens the output as anyone would, and reads it to its end if its streams are right. `boxes` where its index must come
 /// first.
 fn reopen(
-    output: &Path,
+    mut output: File,
     boxes: bool,
     limits: &Limits,
     control: &Control,
-    check: impl FnOnce(&MediaInfo) -> Result<(), String> + Send,
+    confined: &Confined,
+    check: impl FnOnce(&MediaInfo) -> Result<(), String>,
 ) -> Result<(MediaInfo, Contents), MediaError> {
     let unreadable = |source| MediaError::Io {
         doing: "re-read the output",
         source,
     };
-    if boxes {
-        let mut file = File::open(output).map_err(unreadable)?;
-        if !moov_comes_first(&mut file).map_err(unreadable)? {
-            return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
-        }
+    if boxes && !moov_comes_first(&mut output).map_err(unreadable)? {
+        return Err(MediaError::Unverified("moov does not come before mdat".to_owned()));
     }
-    let read = |output, info: &MediaInfo, confined: &Confined| {
-        check(info).map_err(MediaError::Unverified)?;
-        read_through(output, info, limits, control, confined)
-    };
-    super::probe::probe_and(output, limits, control, read).map_err(|error| match error {
-        stopped @ (MediaError::Canceled | MediaError::TimeLimit { .. } | MediaError::Unverified(_)) => stopped,
+    let size_bytes = output.metadata().map_err(unreadable)?.len();
+    let (info, unread) = probe_file(output, size_bytes, limits, control, confined).map_err(|error| match error {
+        stopped @ (MediaError::Canceled | MediaError::TimeLimit { .. }) => stopped,
         error => MediaError::Unverified(format!("it does not open: {error}")),
-    })
+    })?;
+    check(&info).map_err(MediaError::Unverified)?;
+    let read = read_through(unread, &info, limits, control, confined)?;
+    Ok((info, read))
 }
 
 /// The promised container with the promised streams and no other.

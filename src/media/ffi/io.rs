@@ -99,13 +99,14 @@ impl Io {
         unsafe { self.disk.as_mut() }.error.take()
     }
 
-    /// Flushes libav's buffer and the file to disk.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// Empties libav's buffer.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         // SAFETY: valid context.
         unsafe { ffi::avio_flush(self.context.as_ptr()) };
-        if let Some(error) = self.take_error() {
-            return Err(error);
-        }
+        self.take_error().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.disk().file.sync_all()
     }
 }

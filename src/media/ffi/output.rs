@@ -124,7 +124,14 @@ impl Output {
         self.io.take_error()
     }
 
+    /// Hands all of it to the file.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.io.flush()
+    }
+
+    /// Hands all of it to the file, and that to the disk.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.io.flush()?;
         self.io.sync()
     }
 }

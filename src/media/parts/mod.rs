@@ -23,7 +23,7 @@ use self::index::{Index, Place, index};
 use self::write::{Source, Written, write};
 use super::confine::{Confined, Openings, alone};
 use super::control::Control;
-use super::convert::keep;
+use super::convert::{io, keep};
 use super::error::{MediaError, Refusal};
 use super::ffi::Input;
 use super::info::{MediaInfo, Rational};
@@ -165,13 +165,10 @@ fn within(source: &Source<'_>, places: &[Place], part_bytes_max: u64) -> Result<
         let mut ready = Vec::new();
         let mut lacking = 0;
         for (part, pair) in write(source, &begins)?.into_iter().zip(begins.windows(2)) {
-            let verdict = verify_part(
-                part.file.path(),
-                source.info,
-                &part.tally,
-                source.limits,
-                source.control,
-            )?;
+            let made = part.file.reopen().map_err(|source| io("re-read a part", source))?;
+            let verdict = alone(source.limits.confine, Openings::default(), |confined| {
+                verify_part(made, source.info, &part.tally, source.limits, source.control, confined)
+            })?;
             let over = verdict.size_bytes.saturating_sub(part_bytes_max);
             let count = (packets(&pair[1]) - packets(&pair[0])).max(1);
             lacking = lacking.max(over.div_ceil(count));

@@ -181,16 +181,16 @@ impl Job<'_> {
     }
 }
 
-/// Runs the plan. The output is complete and synced when this returns; a first pass writes only statistics.
-pub(super) fn transcode(
-    plan: &Plan,
-    info: &MediaInfo,
+/// Runs the plan, and goes on behind the same walls with the output, which is complete then, but not synced. A first pass
+/// writes only statistics.
+pub(super) fn transcode<T: Send>(
+    (plan, info): (&Plan, &MediaInfo),
     (input, output): (Unread, File),
-    pass: Option<PassOf<'_>>,
-    device: Option<&Device>,
+    (pass, device): (Option<PassOf<'_>>, Option<&Device>),
     limits: &Limits,
     control: &Control,
-) -> Result<Tally, MediaError> {
+    go_on: impl FnOnce(&Tally, &Confined) -> Result<T, MediaError> + Send,
+) -> Result<(Tally, T), MediaError> {
     let tally = Tally::default();
     let job = Job {
         plan,
@@ -209,16 +209,17 @@ pub(super) fn transcode(
     control
         .gauge()
         .start(plan.duration_us(info).map_or(0, i64::unsigned_abs));
-    alone(limits.confine, job.openings(), |confined| {
+    let more = alone(limits.confine, job.openings(), |confined| {
         run(&job, open(&job, input, confined)?, |expected, at_mux| {
             if job.only_statistics() {
                 mux::count(&job, at_mux)
             } else {
                 mux::mux(&job, output, expected, at_mux)
             }
-        })
+        })?;
+        go_on(&tally, confined)
     })?;
-    Ok(tally)
+    Ok((tally, more))
 }
 
 /// A part of what a plan makes, and who makes it.

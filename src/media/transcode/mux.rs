@@ -56,8 +56,7 @@ pub(super) fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<To
     }
     let outcome = output.write_trailer();
     outcome.map_err(|error| write_error(&mut output, error))?;
-    output.sync().map_err(|error| Halt::Failed(io_error(error)))?;
-    Ok(())
+    output.flush().map_err(|error| Halt::Failed(io_error(error)))
 }
 
 /// A first pass has no output: its packets are counted, for the gauge and the limits.
