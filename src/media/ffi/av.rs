@@ -116,7 +116,7 @@ fn hush_svt() {
 
 /// Arenas at most: each keeps what its threads freed, and each job has ten threads of its own.
 #[cfg(target_env = "gnu")]
-const ARENAS_MAX: i32 = 4;
+const ARENAS_MAX: i32 = 2;
 /// From this size on memory is mapped and given back by itself, bytes. By default that size grows with the first picture
 /// that is freed, and pictures lie in the arenas from then on.
 #[cfg(target_env = "gnu")]
