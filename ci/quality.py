@@ -55,6 +55,8 @@ def neg(judge, made, source, sized_by, by_number=False):
     """VMAF-NEG of an output, both scaled to the size of one of the files. Pictures meet by their times, or by their numbers:
     programs round times of one pace differently."""
     clock = "settb=1/1000,setpts=N" if by_number else "setpts=PTS-STARTPTS"
+    # A matrix that one file names and the other does not would be converted on the way: it is the same one.
+    clock += ",setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     with tempfile.TemporaryDirectory() as folder:
         size = subprocess.check_output(
             ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0:s=x",

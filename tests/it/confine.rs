@@ -177,7 +177,7 @@ fn behind_its_walls_a_conversion_opens_no_file_of_ours_and_no_socket() {
         .filter(|call| call.contains("\"/\"") && call.contains("EACCES"))
         .count();
     let sockets: Vec<&String> = calls.iter().filter(|call| call.starts_with("socket(")).collect();
-    // Probe, transcode, and the output probed and read in one: each tried both canaries.
+    // The probe; the conversion with the check of its output: each tried both canaries.
     assert_eq!((canaries, sockets.len()), (2, 2), "{calls:#?}");
     assert!(sockets.iter().all(|call| call.contains("EPERM")), "{sockets:#?}");
     let harmless = ["/proc/", "/sys/", "/dev/"];

@@ -12,6 +12,8 @@ use crate::media::arguments::shown;
 
 const MODELS: &str = r"version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=neg";
 
+const ALIKE: &str = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709";
+
 /// Both scores, 0 to 100, means over all frames.
 pub(super) fn vmaf(judge: &Path, work: &Work, output: &Path) -> Result<(f64, f64)> {
     let folder = tempfile::tempdir()?;
@@ -20,9 +22,10 @@ pub(super) fn vmaf(judge: &Path, work: &Work, output: &Path) -> Result<(f64, f64
         anyhow::bail!("the source has no video");
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Where one names its matrix and the other does not, newer libraries would convert between the two.
     let graph = format!(
-        "[0:v:0]setpts=PTS-STARTPTS,scale={}:{}:flags=bicubic,format=yuv420p[made];\
-         [1:{index}]setpts=PTS-STARTPTS,{}[source];\
+        "[0:v:0]setpts=PTS-STARTPTS,scale={}:{}:flags=bicubic,format=yuv420p,{ALIKE}[made];\
+         [1:{index}]setpts=PTS-STARTPTS,{},{ALIKE}[source];\
          [made][source]libvmaf=n_threads={threads}:log_fmt=json:log_path=vmaf.json:model={MODELS}",
         size.0, size.1, shown.chain
     );

@@ -106,6 +106,8 @@ impl Decoder {
         check(unsafe { ffi::avcodec_parameters_to_context(context.0.as_ptr(), params.raw.as_ptr()) })?;
         let raw = context.raw_mut();
         raw.pkt_timebase = params.time_base.into();
+        // Else what is cut off a picture on its left and its top stays where it would not be aligned.
+        raw.flags |= ffi::AV_CODEC_FLAG_UNALIGNED as i32;
         if let Some(device) = device {
             raw.hw_device_ctx = device.reference()?;
             raw.get_format = Some(prefer_surfaces);
