@@ -1,9 +1,10 @@
 //! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
 
+mod print;
 mod rooms;
 mod token;
+mod watch;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use self::token::token;
+pub use self::watch::Watch;
 use crate::media::{Choice, Confine, Isolation, Limits, Machine};
 use crate::store::QueueLimits;
 use crate::telegram::{
@@ -128,6 +130,12 @@ pub struct Settings {
     /// Where strangers' files are read: thread, or process for a process of its own for each
     #[arg(long, env = "KADR_ISOLATION", value_name = "MODE")]
     pub isolation: Option<Isolation>,
+    /// Serve a page, metrics and health checks on this address, such as 127.0.0.1:9464; nothing where it is not set
+    #[arg(long, env = "KADR_WATCH", value_name = "ADDRESS")]
+    pub watch: Option<String>,
+    /// Secret for that page and the metrics; it must be set where others than this machine reach the address
+    #[arg(long, env = "KADR_WATCH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub watch_token: Option<String>,
 }
 
 /// How many conversions run at once.
@@ -219,6 +227,8 @@ pub struct Config {
     pub queue: QueueLimits,
     /// Where strangers' files are read; whoever starts the worker gives it its nursery.
     pub isolation: Isolation,
+    /// Where it can be watched.
+    pub watch: Option<Watch>,
 }
 
 impl Config {
@@ -255,6 +265,7 @@ impl Config {
         let access = access(&given, &file)?;
         let limits = limits(&given, &file);
         let shared = shared(&given, &file, &api_url, &work_dir)?;
+        let watch = watch::read(&given, &file)?;
         let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
         Ok(Self {
             token,
@@ -293,6 +304,7 @@ impl Config {
                 per_day_max: given.files_per_day.or(file.files_per_day).filter(|files| *files > 0),
             },
             isolation: given.isolation.or(file.isolation).unwrap_or_default(),
+            watch,
         })
     }
 
@@ -356,76 +368,6 @@ fn backup_every(given: &Settings, file: &Settings) -> Option<Duration> {
     match given.backup_hours.or(file.backup_hours).unwrap_or(1) {
         0 => None,
         hours => Some(Duration::from_secs(hours.saturating_mul(3600))),
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-/// As `--print-config` shows it: TOML that `kadr.toml` could hold, but for the secret.
-impl fmt::Display for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            token: _,
-            api_url,
-            shared,
-            access,
-            fetch_bytes_max,
-            send_bytes_max,
-            look_bytes_max,
-            throttle: _,
-            turns: _,
-            pulse: _,
-            database,
-            backup_every,
-            work_dir,
-            log_dir,
-            worker,
-            queue,
-            isolation,
-        } = self;
-        writeln!(f, "token = \"(hidden)\"")?;
-        writeln!(f, "api_url = {api_url:?}")?;
-        let admins: Vec<String> = access.admins.iter().map(|user| user.0.to_string()).collect();
-        writeln!(f, "admins = {:?}", admins.join(","))?;
-        let allowed: Vec<String> = access.allowed.iter().map(ToString::to_string).collect();
-        writeln!(f, "allowed = {:?}", allowed.join(","))?;
-        if let Some(shared) = shared {
-            writeln!(f, "api_local_root = {:?}", shared.files.here.display().to_string())?;
-            writeln!(
-                f,
-                "api_local_root_there = {:?}",
-                shared.files.there.display().to_string()
-            )?;
-            if let Some(results) = &shared.results {
-                writeln!(f, "api_local_work_there = {:?}", results.there.display().to_string())?;
-            }
-            writeln!(f, "api_local_delete = {}", shared.delete)?;
-        }
-        writeln!(f, "fetch_max_bytes = {fetch_bytes_max}")?;
-        writeln!(f, "send_max_bytes = {send_bytes_max}")?;
-        writeln!(f, "look_max_bytes = {look_bytes_max}")?;
-        writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
-        let backup_hours = backup_every.map_or(0, |every| every.as_secs() / 3600);
-        writeln!(f, "backup_hours = {backup_hours}")?;
-        writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
-        writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
-        writeln!(f, "jobs = {}", worker.jobs_max)?;
-        writeln!(f, "device = \"{}\"", worker.machine.choice())?;
-        writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;
-        writeln!(f, "queue_per_user = {}", queue.per_user_max)?;
-        writeln!(f, "queue_total = {}", queue.total_max)?;
-        writeln!(f, "files_per_day = {}", queue.per_day_max.unwrap_or(0))?;
-        writeln!(f, "duration_max_s = {}", worker.limits.duration_max.as_secs())?;
-        writeln!(f, "pixels_max = {}", worker.limits.pixels_max)?;
-        writeln!(f, "disk_free_min_bytes = {}", worker.disk_free_bytes_min)?;
-        writeln!(f, "keep_days = {}", worker.keep_days)?;
-        writeln!(f, "grace_s = {}", worker.grace.as_secs())?;
-        writeln!(f, "confine = \"{}\"", worker.limits.confine)?;
-        write!(f, "isolation = \"{isolation}\"")
     }
 }
 

@@ -324,6 +324,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Its kind, in a word for counters.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::TooLargeToFetch { .. } => "too_large_to_fetch",
+            Self::TooLargeToSend { .. } => "too_large_to_send",
+            Self::SourceGone => "source_gone",
+            Self::TimeLimit { .. } => "time_limit",
+            Self::Network => "network",
+            Self::Unconfirmed => "unconfirmed",
+            Self::DiskFull => "disk_full",
+            Self::Quarantined => "quarantined",
+            Self::Internal => "internal",
+        }
+    }
+
     /// Whether asking again may help.
     #[must_use]
     pub fn may_retry(&self) -> bool {

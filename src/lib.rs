@@ -25,10 +25,10 @@
 //! |---|---|---|
 //! | 5 | [`command`] | wires everything; each command takes only what it needs |
 //! | 4 | [`config`] | the options structs of the floors below |
-//! | 3 | [`worker`], [`telegram`], [`playground`] | meet only through the store and the courier port |
+//! | 3 | [`worker`], [`telegram`], [`playground`], [`watch`] | meet only through the store and the courier port |
 //! | 2 | [`courier`], [`store`], [`workdir`] | the job's nouns |
 //! | 1 | [`job`] | the engine's nouns; pure |
-//! | 0 | [`media`], [`crash`] | nothing of this crate |
+//! | 0 | [`media`], [`crash`], [`metrics`] | nothing of this crate |
 //!
 //! # Invariants
 //!
@@ -46,8 +46,10 @@ pub mod courier;
 pub mod crash;
 pub mod job;
 pub mod media;
+pub mod metrics;
 pub mod playground;
 pub mod store;
 pub mod telegram;
+pub mod watch;
 pub mod workdir;
 pub mod worker;

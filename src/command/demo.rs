@@ -98,7 +98,7 @@ async fn demo(args: Args, shutdown: CancellationToken) -> Result<Exit> {
         let mut config = Config::read(settings, None).map_err(UsageError::from)?;
         config.worker.nursery = engine::nursery(config.isolation)?;
         let shutdown = shutdown.clone();
-        Some(tokio::spawn(async move { serve(&config, shutdown).await }))
+        Some(tokio::spawn(async move { serve(&config, None, shutdown).await }))
     };
     let exit = match (&args.send, &args.out) {
         (Some(file), Some(out)) => {

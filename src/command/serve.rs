@@ -1,6 +1,7 @@
 //! `kadr serve`: the bot. Store, courier, worker and listener, and the signals that end them.
 
 use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::backup::{Backup, backups};
 use crate::store::{Store, StoreError};
 use crate::telegram::{self, delivery::TelegramCourier};
+use crate::watch::{self, Watched};
 use crate::workdir::Workdir;
-use crate::worker::Worker;
+use crate::worker::{View, Worker};
 
 /// Arguments of `kadr serve`
 #[derive(Debug, clap::Args)]
@@ -50,6 +52,8 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     let (confine, rooms) = Config::rooms(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
     let isolation = Config::isolation(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
     let nursery = engine::nursery(isolation)?;
+    let watch = Config::watch(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let watched_on = watch.map(|watch| listen(watch.address)).transpose()?;
     let raised = walls::raise(confine, &rooms)?;
     let mut config = read(args.settings)?;
     config.worker.nursery = nursery;
@@ -58,8 +62,17 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     secrets::dump_no_core();
     let shutdown = CancellationToken::new();
     run_until_signals(&shutdown, async {
-        serve(&config, shutdown.clone()).await?;
+        serve(&config, watched_on, shutdown.clone()).await?;
         Ok(Exit::Done)
+    })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, UsageError> {
+    watch::listen(address).map_err(|error| {
+        UsageError::new(
+            format!("{address} cannot be watched on: {error}"),
+            "choose another port with `--watch`",
+        )
     })
 }
 
@@ -103,7 +116,7 @@ pub(super) fn run_until_signals(
 }
 
 /// Runs listener and worker until `shutdown`, or until one of them cannot go on.
-pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Result<()> {
+pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shutdown: CancellationToken) -> Result<()> {
     secrets::hide(&config.token);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -140,7 +153,8 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     if !named.is_empty() {
         tracing::error!(jobs = ?named, "the process before this one crashed while it converted these");
     }
-    let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone()).after_crash_of(named);
+    let worker = Worker::new(store.clone(), courier, workdir.clone(), config.worker.clone()).after_crash_of(named);
+    let watching = watched(config, store.clone(), workdir, worker.view(), shutdown.clone());
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {
@@ -165,7 +179,23 @@ pub(super) async fn serve(config: &Config, shutdown: CancellationToken) -> Resul
     tokio::select! {
         outcome = carry => outcome,
         never = health::beat(heart, &config.database) => match never {},
+        ended = watch::serve(watched_on, watching) => ended.context("be watched"),
         never = back_up(config), if config.backup_every.is_some() => match never {},
+    }
+}
+
+/// What whoever watches may see.
+fn watched<S>(config: &Config, store: S, workdir: Workdir, view: View, shutdown: CancellationToken) -> Watched<S> {
+    let pulse = Arc::clone(&config.pulse);
+    Watched {
+        store,
+        workdir,
+        disk_free_bytes_min: config.worker.disk_free_bytes_min,
+        slots: config.worker.jobs_max,
+        running: Arc::new(move || view.running()),
+        is_away: Arc::new(move || pulse.is_away(std::time::Instant::now())),
+        shutdown,
+        token: config.watch.as_ref().and_then(|watch| watch.token.clone()),
     }
 }
 

@@ -29,6 +29,18 @@ pub enum Action {
     None,
 }
 
+impl Action {
+    /// As reports say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Encode => "encode",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Something the user should know of an output that is otherwise right.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "warning", rename_all = "snake_case")]

@@ -26,10 +26,20 @@ pub struct Usage {
 pub fn forget_peak() -> u64 {
     // Where it is not allowed, the peak below is larger and more is left unknown.
     let _ = fs::write("/proc/self/clear_refs", "5");
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib * 1024)
+    of_status("VmHWM:").unwrap_or(u64::MAX)
+}
+
+/// Memory of this process that is resident now, bytes; 0 where the kernel does not say.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    of_status("VmRSS:").unwrap_or(0)
+}
+
+fn of_status(key: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Waits for a child; `own_peak_bytes` is what [`forget_peak`] said before it was started.

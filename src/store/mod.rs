@@ -170,6 +170,8 @@ pub struct Totals {
     pub quarantined: u64,
     /// People who asked for something today.
     pub users: u64,
+    /// How long the job has waited that is next in line, seconds; 0 where none waits.
+    pub next_waits_s: u64,
     /// No further job is started.
     pub draining: bool,
 }

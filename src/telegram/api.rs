@@ -17,6 +17,7 @@ use super::pulse::Pulse;
 use super::throttle::Throttle;
 use crate::courier::Meter;
 use crate::crash::point;
+use crate::metrics::metrics;
 
 /// A connection that nobody needs is closed after this.
 const IDLE: Duration = Duration::from_secs(30);
@@ -84,7 +85,8 @@ impl Api {
     }
 
     /// Takes note of whether there was an answer at all.
-    fn heard<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
+    fn heard<T>(&self, method: &str, outcome: Result<T, CallError>) -> Result<T, CallError> {
+        metrics().called(method, outcome.as_ref().err().map_or("ok", CallError::kind));
         match &outcome {
             Err(error) if error.is_silence() => self.pulse.missed(Instant::now()),
             Err(CallError::Disk(_)) => {}
@@ -125,7 +127,7 @@ impl Api {
             .post(format!("{}/{method}", self.base))
             .timeout(Duration::from_secs(timeout_s))
             .json(body);
-        self.heard(answer(request).await)
+        self.heard(method, answer(request).await)
     }
 
     /// A small call that outlasts flood limits and passing faults. For what may be done twice without harm.
@@ -181,12 +183,12 @@ impl Api {
             answer = answer(request) => answer,
             what = stalled(&moved, total_bytes, STALL, answer_within) => Err(CallError::Lost(what)),
         };
-        self.heard(outcome)
+        self.heard(method, outcome)
     }
 
     /// Streams a file of the server to disk; checks the status and the length.
     pub(super) async fn download(&self, file_path: &str, into: &Path, meter: &Meter) -> Result<u64, CallError> {
-        self.heard(self.download_once(file_path, into, meter).await)
+        self.heard("download", self.download_once(file_path, into, meter).await)
     }
 
     async fn download_once(&self, file_path: &str, into: &Path, meter: &Meter) -> Result<u64, CallError> {

@@ -37,6 +37,21 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What it was, in a word for counters.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused {
+                retry_after_s: Some(_), ..
+            } => "flood",
+            Self::Refused { code: 500.., .. } => "server_fault",
+            Self::Refused { .. } => "refused",
+            Self::Unsent(_) => "unsent",
+            Self::Lost(_) => "lost",
+            Self::Disk(_) => "disk",
+        }
+    }
+
     /// Whether a repeated edit found its work done already.
     #[must_use]
     pub fn is_not_modified(&self) -> bool {

@@ -80,6 +80,7 @@ use self::throttle::Throttle;
 use self::turns::Turns;
 use crate::crash::point;
 use crate::job::Lang;
+use crate::metrics::{Organ, metrics, moved};
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
 /// The cloud server hands out files up to here, bytes (telegram-bot-api: `20 << 20`).
@@ -239,6 +240,7 @@ async fn listen<S: Store>(
 ) -> anyhow::Result<()> {
     let (mut offset, mut patience) = (0, Patience::default());
     while !shutdown.is_cancelled() {
+        moved(Organ::Poller);
         let body = json!({
             "offset": offset,
             "timeout": POLL_S,
@@ -286,6 +288,7 @@ async fn listen<S: Store>(
         match store.record_updates(updates).await {
             Ok(new) => {
                 point("recorded");
+                metrics().recorded(new.len());
                 offset = last + 1;
                 for update in new {
                     lanes.put(update);

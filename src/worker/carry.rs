@@ -17,6 +17,7 @@ use crate::courier::{Courier, CourierError, Files, Meter, Notice};
 use crate::crash::point;
 use crate::job::{BLAME_NAMED, Job, JobId, Parcel, Phase, Reason};
 use crate::media::{Control, ENGINE_VERSION, MediaError};
+use crate::metrics::metrics;
 use crate::store::{Claim, Fence, Outcome, Store, StoreError};
 use crate::workdir::Scratch;
 
@@ -49,6 +50,20 @@ pub(super) enum End {
 }
 
 impl End {
+    /// How the run ended and why, in words for counters.
+    pub(super) fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Finished(Outcome::Succeeded { .. }) => ("succeeded", ""),
+            Self::Finished(Outcome::Failed { reason }) | Self::Silent(reason) => ("failed", reason.kind()),
+            Self::Finished(Outcome::Canceled) => ("canceled", ""),
+            Self::Released { count: true, .. } => ("put_back", "fault"),
+            Self::Released { count: false, .. } => ("put_back", "shutdown"),
+            Self::Waiting(_) => ("put_back", "platform_away"),
+            Self::Held(_) => ("held", ""),
+            Self::Crashed { .. } => ("crashed", ""),
+        }
+    }
+
     /// Whether the job will be claimed again, and needs its files.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self, Self::Released { .. } | Self::Waiting(_) | Self::Held(_))
@@ -244,7 +259,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             tracing::info!("fetched before, for a look");
             return None;
         }
-        let meter = Meter::default();
+        let (meter, began) = (Meter::default(), Instant::now());
         stand.set(Now::Fetching {
             meter: meter.clone(),
             total_bytes: job.request.source.size_bytes.unwrap_or(0),
@@ -256,6 +271,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         {
             Ok(bytes) => {
                 tracing::info!(bytes, "fetched");
+                metrics().phase_took("fetch", began.elapsed());
                 point("fetched");
                 None
             }
@@ -271,10 +287,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
         permit: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Parcel, MediaError> {
         let control = Control::new(Some(self.options.time_limit));
-        let watch = Watch::new(&self.lost);
+        let (watch, began) = (Watch::new(&self.lost), Instant::now());
         stand.set(Now::Converting {
             control: control.clone(),
-            began: Instant::now(),
+            began,
             watch: watch.clone(),
         });
         let report = convert_blocking(
@@ -288,6 +304,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
         )
         .await;
         stand.set(Now::Nothing);
+        if let Ok(report) = &report {
+            metrics().phase_took("convert", began.elapsed());
+            metrics().converted(&report.device, report.video.name(), report.audio.name());
+        }
         report.map(|report| parcel_of(&report, job.request.wish))
     }
 
@@ -298,7 +318,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         scratch: Option<&Scratch>,
         stand: &Stand,
     ) -> Result<End, StoreError> {
-        let meter = Meter::default();
+        let (meter, began) = (Meter::default(), Instant::now());
         if scratch.is_some() {
             stand.set(Now::Sending {
                 meter: meter.clone(),
@@ -312,6 +332,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         match self.courier.deliver(job, parcel, files, &meter).await {
             Ok(receipt) => {
                 tracing::info!(bytes = parcel.out_bytes, "delivered");
+                metrics().phase_took("deliver", began.elapsed());
                 point("delivered");
                 Ok(End::Finished(Outcome::Succeeded {
                     file_id: Some(receipt.file_id).filter(|id| !id.is_empty()),
@@ -404,7 +425,11 @@ impl<S: Store, C: Courier> Worker<S, C> {
     pub(super) async fn record(&self, job: &Job, fence: Fence, end: &End) -> Option<Vec<Job>> {
         loop {
             match self.write(fence, end).await {
-                Ok(quarantined) => return Some(quarantined),
+                Ok(quarantined) => {
+                    let (outcome, why) = end.words();
+                    metrics().job_ended(job.id.0, outcome, why);
+                    return Some(quarantined);
+                }
                 Err(error @ StoreError::Fenced { .. }) => {
                     tracing::warn!(%error, "another claim owns the job now");
                     return None;

@@ -43,10 +43,12 @@ use self::engine::Lost;
 pub use self::isolated::work;
 use self::peek::Peeks;
 use self::teller::Stand;
+pub use self::teller::View;
 use crate::courier::{Courier, Notice};
 use crate::crash::point;
 use crate::job::{Job, JobId, Reason};
 use crate::media::{Limits, Machine, isolation::Nursery, last_words};
+use crate::metrics::{Organ, moved};
 use crate::store::{ClaimLimits, Store, StoreError};
 use crate::workdir::Workdir;
 
@@ -151,6 +153,11 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
+    /// The running jobs, for who watches.
+    pub fn view(&self) -> View {
+        View(Arc::clone(&self.running))
+    }
+
     /// Knows which jobs the process before this one was converting when it crashed.
     #[must_use]
     pub fn after_crash_of(self, named: Vec<i64>) -> Self {
@@ -209,8 +216,13 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let mut changes = self.store.changes();
         let mut jobs = JoinSet::new();
         while !shutdown.is_cancelled() {
+            if !deliver_only {
+                moved(Organ::Lane);
+            }
             let permit = tokio::select! {
                 permit = Arc::clone(&slots).acquire_owned() => permit,
+                // Every slot may be taken for long.
+                () = tokio::time::sleep(CLAIM_EVERY) => continue,
                 () = shutdown.cancelled() => break,
             };
             let Ok(permit) = permit else { break };

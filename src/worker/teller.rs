@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
 use super::engine::Watch;
+use super::{Table, Worker};
 use crate::courier::{Courier, CourierError, Meter, Notice};
 use crate::job::{Job, JobId, Reason, Status};
 use crate::media::Control;
@@ -217,6 +217,28 @@ impl<S: Store, C: Courier> Worker<S, C> {
             }
         }
         moved
+    }
+}
+
+/// The running jobs, for who watches.
+#[derive(Clone)]
+pub struct View(pub(super) Table);
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("View")
+    }
+}
+
+impl View {
+    /// Each with where it stands; none of those that are between two phases.
+    #[must_use]
+    pub fn running(&self) -> Vec<(JobId, Option<Notice>)> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = table.iter().map(|(id, running)| (*id, notice_of(&running.stand.get())));
+        let mut stands: Vec<_> = stands.collect();
+        stands.sort_by_key(|(id, _)| *id);
+        stands
     }
 }
 

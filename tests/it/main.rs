@@ -47,5 +47,6 @@ mod structure;
 mod support;
 mod telegram;
 mod tidy;
+mod watch;
 mod wishes;
 mod worker;

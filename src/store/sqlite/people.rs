@@ -85,7 +85,8 @@ pub(super) async fn totals(connection: &mut SqliteConnection) -> Result<Totals> 
     }
     let row = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM quarantine WHERE until > ?1), (SELECT COUNT(*) FROM days WHERE day = ?1 / ?2), \
-         EXISTS (SELECT 1 FROM drain)",
+         EXISTS (SELECT 1 FROM drain), COALESCE(?1 - (SELECT created FROM jobs INDEXED BY jobs_line WHERE status = 'queued' \
+         AND cached = 0 AND phase != 'deliver' ORDER BY turn, id LIMIT 1), 0)",
     )
     .bind(now())
     .bind(DAY_S)
@@ -94,6 +95,7 @@ pub(super) async fn totals(connection: &mut SqliteConnection) -> Result<Totals> 
     totals.quarantined = row.get::<i64, _>(0).unsigned_abs();
     totals.users = row.get::<i64, _>(1).unsigned_abs();
     totals.draining = row.get(2);
+    totals.next_waits_s = u64::try_from(row.get::<i64, _>(3)).unwrap_or(0);
     Ok(totals)
 }
 
