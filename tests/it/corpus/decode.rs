@@ -137,6 +137,9 @@ fn rms(window: &[i16]) -> f32 {
     (sum / window.len() as f32).sqrt()
 }
 
+/// What is cut off a picture's left is cut off to the pixel, as newer releases do by themselves.
+const EXACT: [&str; 2] = ["-flags", "unaligned"];
+
 /// A line a frame, the raw bytes, and the words of ffmpeg.
 fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (String, Vec<u8>, Vec<String>) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("decoded");
@@ -147,6 +150,7 @@ fn run(request: &Request<'_>, split: &str, options: &str, raw: &str) -> (String,
         let output = Command::new("ffmpeg")
             .args(["-nostdin", "-v", "error", "-y", "-noautorotate", "-copyts"])
             .args((!request.keep).then_some("-xerror"))
+            .args(EXACT)
             .args(&request.decoder)
             .arg("-i")
             .arg(request.path)
@@ -212,6 +216,7 @@ fn name_of(request: &Request<'_>) -> String {
         about.len(),
         about.modified().ok(),
         request.stream,
+        EXACT,
         &request.decoder,
         &request.chain,
     )
