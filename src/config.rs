@@ -79,6 +79,9 @@ pub struct Settings {
     /// Folder for bot.log and error.log
     #[arg(long, env = "KADR_LOG_DIR", value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
+    /// How the log is written: text or json
+    #[arg(long, env = "KADR_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Conversions at once, or `auto`: as many as keep the devices busy
     #[arg(long, env = "KADR_JOBS", value_name = "N|auto")]
     pub jobs: Option<Jobs>,
@@ -136,6 +139,28 @@ pub struct Settings {
     /// Secret for that page and the metrics; it must be set where others than this machine reach the address
     #[arg(long, env = "KADR_WATCH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub watch_token: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// NDJSON: an object a line, with the job that it is about under `span`.
+    Json,
+}
+
+impl LogFormat {
+    /// As it is set.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// How many conversions run at once.
@@ -221,6 +246,8 @@ pub struct Config {
     pub work_dir: PathBuf,
     /// Logs.
     pub log_dir: PathBuf,
+    /// How they are written.
+    pub log_format: LogFormat,
     /// The worker's share.
     pub worker: worker::Options,
     /// The queue's share.
@@ -281,6 +308,7 @@ impl Config {
             database,
             backup_every: backup_every(&given, &file),
             work_dir,
+            log_format: given.log_format.or(file.log_format).unwrap_or_default(),
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from(LOG_DIR)),
             worker: worker::Options {
                 jobs_max,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::{run_until_signals, serve};
 use super::{Exit, UsageError, check_inputs, engine, logs, print_line};
-use crate::config::{Config, Settings};
+use crate::config::{Config, LogFormat, Settings};
 use crate::playground::{Message, Options, Playground, SendAs, Server};
 use crate::telegram::LOCAL_BYTES_MAX;
 
@@ -63,7 +63,7 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     if let Some(file) = &args.send {
         check_inputs(std::slice::from_ref(file))?;
     }
-    let _guards = logs::start(&args.dir.join("logs"))?;
+    let _guards = logs::start(&args.dir.join("logs"), LogFormat::Text)?;
     let shutdown = CancellationToken::new();
     run_until_signals(&shutdown, demo(args, shutdown.clone()))
 }

@@ -12,9 +12,11 @@ pub mod health;
 pub mod jobs;
 pub mod log_out;
 mod logs;
+pub mod manual;
 pub mod probe;
 mod secrets;
 pub mod serve;
+mod supervise;
 mod walls;
 
 use std::borrow::Cow;
@@ -54,6 +56,10 @@ enum Command {
     LogOut(Box<log_out::Args>),
     /// Say whether the bot on this machine is alive, for a container's health check
     Health(health::Args),
+    /// Write the manual's pages into a folder
+    Manual(manual::ManualArgs),
+    /// Print the completions of a shell
+    Completions(manual::CompletionsArgs),
     /// Convert one file for a bot that runs with `--isolation process`
     #[command(hide = true)]
     Engine,
@@ -146,6 +152,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Jobs(args) => jobs::run(args),
         Command::LogOut(args) => log_out::run(*args),
         Command::Health(args) => health::run(args),
+        Command::Manual(args) => manual::pages(&args),
+        Command::Completions(args) => manual::completions(&args),
         Command::Engine => engine::run(),
         Command::Nursery => engine::nurse(),
     };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::examine::known_bad;
-use super::{Exit, UsageError, engine, health, logs, print_line, secrets, walls};
+use super::{Exit, UsageError, engine, health, logs, print_line, secrets, supervise, walls};
 use crate::config::{Config, ConfigError, Settings};
 use crate::media::{device::installed::Ffmpeg, last_words};
 use crate::store::sqlite::SqliteStore;
@@ -57,7 +57,7 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     let raised = walls::raise(confine, &rooms)?;
     let mut config = read(args.settings)?;
     config.worker.nursery = nursery;
-    let _guards = logs::start(&config.log_dir)?;
+    let _guards = logs::start(&config.log_dir, config.log_format)?;
     walls::tell(raised.as_ref());
     secrets::dump_no_core();
     let shutdown = CancellationToken::new();
@@ -154,7 +154,7 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
         tracing::error!(jobs = ?named, "the process before this one crashed while it converted these");
     }
     let worker = Worker::new(store.clone(), courier, workdir.clone(), config.worker.clone()).after_crash_of(named);
-    let watching = watched(config, store.clone(), workdir, worker.view(), shutdown.clone());
+    let watching = Arc::new(watched(config, store.clone(), workdir, worker.view(), shutdown.clone()));
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {
@@ -179,7 +179,8 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
     tokio::select! {
         outcome = carry => outcome,
         never = health::beat(heart, &config.database) => match never {},
-        ended = watch::serve(watched_on, watching) => ended.context("be watched"),
+        never = supervise::tell(&watching) => match never {},
+        ended = watch::serve(watched_on, Arc::clone(&watching)) => ended.context("be watched"),
         never = back_up(config), if config.backup_every.is_some() => match never {},
     }
 }

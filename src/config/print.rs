@@ -28,6 +28,7 @@ impl fmt::Display for Config {
             backup_every,
             work_dir,
             log_dir,
+            log_format,
             worker,
             queue,
             isolation,
@@ -59,6 +60,7 @@ impl fmt::Display for Config {
         writeln!(f, "backup_hours = {backup_hours}")?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;
         writeln!(f, "log_dir = {:?}", log_dir.display().to_string())?;
+        writeln!(f, "log_format = \"{}\"", log_format.name())?;
         writeln!(f, "jobs = {}", worker.jobs_max)?;
         writeln!(f, "device = \"{}\"", worker.machine.choice())?;
         writeln!(f, "conversion_timeout_s = {}", worker.time_limit.as_secs())?;

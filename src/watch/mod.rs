@@ -73,13 +73,19 @@ type Shared<S> = Arc<Watched<S>>;
 ///
 /// # Errors
 /// Where the listener cannot be used.
-pub async fn serve<S: Store>(listener: Option<std::net::TcpListener>, watched: Watched<S>) -> std::io::Result<()> {
+pub async fn serve<S: Store>(listener: Option<std::net::TcpListener>, watched: Arc<Watched<S>>) -> std::io::Result<()> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, routes(Arc::new(watched))).await
+    axum::serve(listener, routes(watched)).await
+}
+
+/// What of poller, lanes and database does not move; `None` where all do.
+pub async fn fault<S: Store>(watched: &Watched<S>) -> Option<String> {
+    let health = health::alive(watched).await;
+    (!health.is_well()).then(|| health.to_string())
 }
 
 /// Listens; to be called before walls stand, which let nothing listen.

@@ -121,3 +121,108 @@ fn a_build_without_ffmpeg_says_in_a_sentence_what_to_install() {
         }
     }
 }
+
+#[test]
+fn each_command_has_its_page_and_shells_complete_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let made = Command::new(env!("CARGO_BIN_EXE_kadr"))
+        .arg("manual")
+        .arg(&pages)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mut names: Vec<String> = std::fs::read_dir(&pages)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let commands = [
+        "bench",
+        "completions",
+        "convert",
+        "demo",
+        "doctor",
+        "health",
+        "jobs",
+        "log-out",
+        "manual",
+        "probe",
+        "serve",
+    ];
+    for command in commands {
+        assert!(names.contains(&format!("kadr-{command}.1")), "{command}: {names:?}");
+    }
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.contains("engine") || name.contains("nursery")),
+        "{names:?}"
+    );
+    let page = std::fs::read_to_string(pages.join("kadr-serve.1")).unwrap();
+    assert!(
+        page.contains("conversion\\-timeout\\-s") && page.contains("CONVERSION_TIMEOUT"),
+        "{page}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Command::new(env!("CARGO_BIN_EXE_kadr"))
+            .args(["completions", shell])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(script.stdout).unwrap();
+        assert!(commands.iter().all(|command| text.contains(command)), "{shell}: {text}");
+    }
+    // Bash reads its own.
+    let script = format!(
+        "eval \"$('{}' completions bash)\"; complete -p kadr",
+        env!("CARGO_BIN_EXE_kadr")
+    );
+    let read = Command::new("bash").args(["-euc", &script]).output().unwrap();
+    assert!(read.status.success(), "{read:?}");
+}
+
+/// `docs/kadr.toml` has each key once, and what it says is what kadr decides.
+#[test]
+fn the_example_has_every_key_with_its_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kadr.toml")).unwrap();
+    let mut keys: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.split_once(" = "))
+        .map(|(key, _)| key)
+        .collect();
+    keys.sort_unstable();
+    let help = text(&kadr(&["serve", "--help"], folder.path()).stdout);
+    let mut flags: Vec<String> = help
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("--"))
+        .map(|flag| flag.replace('-', "_"))
+        .filter(|flag| !["config", "print_config", "help", "version"].contains(&flag.as_str()))
+        .collect();
+    flags.sort_unstable();
+    flags.dedup();
+    assert_eq!(keys, flags);
+    for readme in ["README.md", "README.ru.md"] {
+        let told = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(readme)).unwrap();
+        for flag in &flags {
+            let row = format!("| `--{}` | `", flag.replace('_', "-"));
+            assert!(told.contains(&row), "{readme} does not say {row}");
+        }
+    }
+    // With examples for what has no default left out, both decide the same.
+    let examples = ["token", "api_local", "watch", "fetch_max", "send_max"];
+    let defaults: String = example
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.contains(" = ") && !examples.iter().any(|key| line.starts_with(key)))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let decided = |toml: &str| {
+        std::fs::write(folder.path().join("kadr.toml"), toml).unwrap();
+        let token = "123456:CANARY-canary-canary-canary-canary";
+        let args = ["serve", "--print-config", "--device", "cpu", "--token", token];
+        let output = kadr(&args, folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert_eq!(decided(&defaults), decided(""));
+}

@@ -177,3 +177,61 @@ async fn an_address_that_is_taken_is_told_with_a_hint() {
         "{words}"
     );
 }
+
+/// As systemd is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_is_told_when_it_is_ready_that_it_lives_and_that_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut bot = Served::spawn(
+        serve_on(&playground, folder.path())
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "400000"),
+    );
+    let next = async || {
+        let mut bytes = [0; 256];
+        let received = tokio::time::timeout(WAIT, socket.recv(&mut bytes)).await;
+        let length = received.expect("it says something").unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    assert_eq!(next().await, "READY=1\n");
+    for _ in 0..3 {
+        assert_eq!(next().await, "WATCHDOG=1\n");
+    }
+    let pid = bot.id().to_string();
+    let told = std::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .unwrap();
+    assert!(told.success());
+    while next().await != "STOPPING=1\n" {}
+    assert!(bot.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_json_is_an_object_a_line_with_its_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    let mut bot = Served::spawn(serve_on(&playground, folder.path()).args(["--log-format", "json"]));
+    deliver(&playground).await;
+    let pid = bot.id().to_string();
+    std::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .unwrap();
+    assert!(bot.wait().unwrap().success());
+    let log = std::fs::read_to_string(folder.path().join("logs/bot.log")).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let delivered = lines.iter().find(|line| line["message"] == "delivered").expect(&log);
+    assert_eq!(delivered["level"], "INFO");
+    assert!(
+        delivered["span"]["id"].as_str().is_some_and(|id| id.contains('1')),
+        "{delivered}"
+    );
+    assert!(!log.contains("Canary"), "{log}");
+}
