@@ -21,12 +21,11 @@ pub(super) async fn tell<S: Store>(watched: &Watched<S>) -> Infallible {
         tokio::time::sleep(START_POLL).await;
     }
     say(NotifyState::Ready);
-    let mut within_us = 0;
-    let rest = if sd_notify::watchdog_enabled(false, &mut within_us) {
-        Duration::from_micros(within_us / 2)
-    } else {
-        REST
-    };
+    // The crate asks for WATCHDOG_PID as well, which supervisors other than systemd leave out.
+    let within_us = std::env::var("WATCHDOG_USEC")
+        .ok()
+        .and_then(|us| us.parse::<u64>().ok());
+    let rest = within_us.map_or(REST, |us| Duration::from_micros(us / 2));
     let alive = async {
         loop {
             match fault(watched).await {
