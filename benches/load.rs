@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use kadr::job::{Announced, ChatId, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Request, Source, UserId};
 use kadr::media::Preset;
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Store};
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ impl Times {
     }
 }
 
-async fn add(store: &SqliteStore, number: usize, people: usize) -> Outcomes<()> {
+async fn add(store: &Journal, number: usize, people: usize) -> Outcomes<()> {
     let update = i64::try_from(number)? + 1;
     match store.enqueue(update, request(number, people), QUEUE, ENGINE).await? {
         Enqueued::New { .. } => Ok(()),
@@ -103,7 +103,7 @@ async fn add(store: &SqliteStore, number: usize, people: usize) -> Outcomes<()> 
 
 async fn length(waiting: usize) -> Outcomes<Value> {
     let folder = tempfile::tempdir_in(".")?;
-    let store = SqliteStore::open(&folder.path().join("kadr.db")).await?;
+    let store = Journal::in_file(&folder.path().join("kadr.db")).await?;
     let people = waiting.min(PEOPLE_MAX);
     let began = Instant::now();
     for number in 0..waiting {
@@ -134,7 +134,7 @@ async fn length(waiting: usize) -> Outcomes<Value> {
 
 async fn inbox() -> Outcomes<Value> {
     let folder = tempfile::tempdir_in(".")?;
-    let store = SqliteStore::open(&folder.path().join("kadr.db")).await?;
+    let store = Journal::in_file(&folder.path().join("kadr.db")).await?;
     let payload = serde_json::to_string(&request(1, 1))?;
     let (began, mut count) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(3) {

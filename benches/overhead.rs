@@ -28,7 +28,7 @@ use kadr::media::plan::{Rate, VideoEncode};
 use kadr::media::synthetic::{TINY, make};
 use kadr::media::{self, Caps, Control, Limits, Preset, Recipe};
 use kadr::playground::{Options, Playground, SendAs};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::telegram::{self, delivery::TelegramCourier};
 use kadr::workdir::Workdir;
 use kadr::worker::Worker;
@@ -260,7 +260,7 @@ async fn bot(source: &Path) -> Outcomes<Value> {
         ..Settings::default()
     };
     let config = Config::read(settings, None)?;
-    let store = SqliteStore::open(&config.database).await?;
+    let store = Journal::open(&config.database).await?;
     let courier = Arc::new(TelegramCourier::new(&config.telegram(), store.clone())?);
     let worker = Worker::new(
         store.clone(),

@@ -1,6 +1,7 @@
 //! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
 
 mod print;
+mod role;
 mod rooms;
 mod token;
 mod watch;
@@ -12,10 +13,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use self::role::Role;
 use self::token::token;
 pub use self::watch::Watch;
 use crate::media::{Choice, Confine, Isolation, Limits, Machine};
-use crate::store::QueueLimits;
+use crate::store::{Database, QueueLimits};
 use crate::telegram::{
     self,
     access::{Access, Place},
@@ -70,7 +72,10 @@ pub struct Settings {
     /// Who is served: ids of people, of chats, or CHAT|TOPIC, with commas between; everybody where it is not set
     #[arg(long, env = "KADR_ALLOWED", value_name = "IDS")]
     pub allowed: Option<String>,
-    /// Database: sqlite:PATH
+    /// What this process does: all, or chat or worker beside others that share a PostgreSQL database
+    #[arg(long, env = "KADR_ROLE", value_name = "ROLE")]
+    pub role: Option<Role>,
+    /// Database: sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME for several processes
     #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
     pub database: Option<String>,
     /// Folder for files in work
@@ -238,8 +243,10 @@ pub struct Config {
     pub send_bytes_max: u64,
     /// The largest file that is looked at for a question, bytes.
     pub look_bytes_max: u64,
-    /// Path of the SQLite database.
-    pub database: PathBuf,
+    /// What this process does.
+    pub role: Role,
+    /// Where the work is written down.
+    pub database: Database,
     /// How often the database is copied; `None` never.
     pub backup_every: Option<Duration>,
     /// Scratch space.
@@ -266,8 +273,11 @@ impl Config {
     pub fn read(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = read_file(file)?;
         let token = token(&given, &file)?;
-        let database = database(&given, &file)?;
-        let machine = machine(given.device.as_deref().or(file.device.as_deref()))?;
+        let database = role::database(&given, &file)?;
+        let role = role::role(&given, &file, &database)?;
+        // Who only answers chats proves no devices.
+        let device = if role.works() { None } else { Some("cpu") };
+        let machine = machine(device.or(given.device.as_deref().or(file.device.as_deref())))?;
         let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
             Jobs::Auto => machine.jobs_at_once(),
             Jobs::Number(number) => number,
@@ -305,6 +315,7 @@ impl Config {
             throttle: Arc::default(),
             turns: Arc::default(),
             pulse: Arc::default(),
+            role,
             database,
             backup_every: backup_every(&given, &file),
             work_dir,
@@ -324,6 +335,7 @@ impl Config {
                     .or(file.disk_free_min_bytes)
                     .unwrap_or(2 << 30),
                 sweep_every: SWEEP_EVERY,
+                takes_jobs: role.works(),
                 keep_days: keep_days(given.keep_days.or(file.keep_days))?,
             },
             queue: QueueLimits {
@@ -363,14 +375,6 @@ impl Config {
     /// [`ConfigError`] with a hint.
     pub fn token(given: &Settings, file: Option<&Path>) -> Result<String, ConfigError> {
         token(given, &read_file(file)?)
-    }
-
-    /// Path of the SQLite database alone, for what needs neither token nor engine.
-    ///
-    /// # Errors
-    /// [`ConfigError`] with the value and a hint.
-    pub fn database(given: &Settings, file: Option<&Path>) -> Result<PathBuf, ConfigError> {
-        database(given, &read_file(file)?)
     }
 
     /// Telegram's share.
@@ -546,15 +550,6 @@ fn sizes(given: &Settings, file: &Settings, api_url: &str, local: bool) -> Resul
         one("fetch", fetch, default.0, allowed.0)?,
         one("send", send, default.1, allowed.1)?,
     ))
-}
-
-fn database(given: &Settings, file: &Settings) -> Result<PathBuf, ConfigError> {
-    let database = given.database.as_deref().or(file.database.as_deref());
-    let database = database.unwrap_or("sqlite:data/kadr.db");
-    database
-        .strip_prefix("sqlite:")
-        .map(PathBuf::from)
-        .ok_or_else(|| wrong(format!("database `{database}` is not known"), "use `sqlite:PATH`"))
 }
 
 fn keep_days(asked: Option<u32>) -> Result<u32, ConfigError> {

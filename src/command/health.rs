@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::{Exit, UsageError, print_error, print_line};
 use crate::config::{Config, Settings};
-use crate::store::Store;
+use crate::store::{Database, Store};
 
 const EVERY: Duration = Duration::from_secs(10);
 const AGE_MAX_S: u64 = 60;
@@ -20,9 +20,12 @@ const AGE_MAX_S: u64 = 60;
 /// Arguments of `kadr health`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Database of the bot that is asked about: sqlite:PATH
+    /// Database of the bot that is asked about: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "KADR_DATABASE", value_name = "URL")]
     database: Option<String>,
+    /// Folder for files in work of that bot, where its database is no file
+    #[arg(long, env = "KADR_WORK_DIR", value_name = "DIR")]
+    work_dir: Option<PathBuf>,
     /// Configuration file; `kadr.toml` in this folder is read where there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -31,10 +34,11 @@ pub struct Args {
 pub(super) fn run(args: Args) -> Result<Exit> {
     let settings = Settings {
         database: args.database,
+        work_dir: args.work_dir,
         ..Settings::default()
     };
     let database = Config::database(&settings, args.config.as_deref()).map_err(UsageError::from)?;
-    let path = path_beside(&database);
+    let path = database.beside("-heartbeat");
     match age_s(&path) {
         Ok(age_s) if age_s <= AGE_MAX_S => {
             print_line(&format!("healthy: last heartbeat {age_s} s ago"))?;
@@ -52,13 +56,6 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     Ok(Exit::Failed)
 }
 
-/// Where the heartbeat of a database's bot lies.
-fn path_beside(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-heartbeat");
-    name.into()
-}
-
 fn age_s(path: &Path) -> io::Result<u64> {
     let text = std::fs::read_to_string(path)?;
     let beat_s: u64 = text.trim().parse().map_err(io::Error::other)?;
@@ -74,8 +71,8 @@ fn now_s() -> u64 {
 
 /// Beats until it is dropped; a beat that fails is logged, and tried again. The last one is taken away then: a bot
 /// that was stopped is not healthy.
-pub(super) async fn beat(store: impl Store, database: &Path) -> Infallible {
-    let heart = Heart(path_beside(database));
+pub(super) async fn beat(store: impl Store, database: &Database) -> Infallible {
+    let heart = Heart(database.beside("-heartbeat"));
     let mut ticks = tokio::time::interval(EVERY);
     loop {
         ticks.tick().await;

@@ -12,7 +12,7 @@ use super::{Exit, UsageError, print_error, print_json, print_line};
 use crate::config::{Config, Settings};
 use crate::job::{JobId, Reason};
 use crate::media::ENGINE_VERSION;
-use crate::store::sqlite::operator::{Listed, Operator, RetryAnswer};
+use crate::store::journal::operator::{Listed, Operator, RetryAnswer};
 use crate::store::{CancelAnswer, StoreError};
 
 /// Arguments of `kadr jobs`
@@ -20,7 +20,7 @@ use crate::store::{CancelAnswer, StoreError};
 pub struct Args {
     #[command(subcommand)]
     order: Order,
-    /// Database of the bot that is asked about: sqlite:PATH
+    /// Database of the bot that is asked about: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "KADR_DATABASE", value_name = "URL", global = true)]
     database: Option<String>,
     /// Configuration file; `kadr.toml` in this folder is read where there is one
@@ -89,9 +89,9 @@ pub(super) fn run(args: Args) -> Result<Exit> {
         ..Settings::default()
     };
     let database = Config::database(&settings, args.config.as_deref()).map_err(UsageError::from)?;
-    if !database.is_file() {
+    if let Some(path) = database.file().filter(|path| !path.is_file()) {
         return Err(UsageError::new(
-            format!("no database in `{}`", database.display()),
+            format!("no database in `{}`", path.display()),
             "name the one of your bot with `--database`, or start `kadr serve` once",
         )
         .into());
@@ -101,18 +101,18 @@ pub(super) fn run(args: Args) -> Result<Exit> {
         .build()
         .context("start the async runtime")?;
     runtime.block_on(async {
-        let mut operator = match Operator::open(&database).await {
+        let operator = match Operator::open(&database).await {
             Err(error @ StoreError::Version { .. }) => {
                 let hint = "use the kadr that the bot runs, or start it once with this one";
                 return Err(UsageError::new(error.to_string(), hint).into());
             }
             opened => opened.context("open the database")?,
         };
-        obey(&mut operator, args.order, args.json).await
+        obey(&operator, args.order, args.json).await
     })
 }
 
-async fn obey(operator: &mut Operator, order: Order, json: bool) -> Result<Exit> {
+async fn obey(operator: &Operator, order: Order, json: bool) -> Result<Exit> {
     match order {
         Order::List { all } => {
             let jobs = operator.list(all).await?;
@@ -156,7 +156,7 @@ fn done(words: &str, kind: &str, job: JobId, json: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn retry(operator: &mut Operator, id: JobId, json: bool) -> Result<Exit> {
+async fn retry(operator: &Operator, id: JobId, json: bool) -> Result<Exit> {
     Ok(match operator.retry(id, ENGINE_VERSION).await? {
         RetryAnswer::Queued(new) => done(
             &format!("{id} is done once more, as {}", new.id),
@@ -187,7 +187,7 @@ async fn retry(operator: &mut Operator, id: JobId, json: bool) -> Result<Exit> {
     })
 }
 
-async fn cancel(operator: &mut Operator, id: JobId, json: bool) -> Result<Exit> {
+async fn cancel(operator: &Operator, id: JobId, json: bool) -> Result<Exit> {
     Ok(match operator.cancel(id).await? {
         CancelAnswer::Canceled(_) => done(&format!("{id} is cancelled"), "canceled", id, json)?,
         CancelAnswer::Asked(_) => done(&format!("{id} is running and was asked to end"), "asked", id, json)?,
@@ -199,7 +199,7 @@ async fn cancel(operator: &mut Operator, id: JobId, json: bool) -> Result<Exit> 
     })
 }
 
-async fn quarantine(operator: &mut Operator, what: Quarantine, json: bool) -> Result<Exit> {
+async fn quarantine(operator: &Operator, what: Quarantine, json: bool) -> Result<Exit> {
     match what {
         Quarantine::List => {
             let files = operator.quarantine().await?;

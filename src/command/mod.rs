@@ -11,6 +11,7 @@ pub mod engine;
 pub mod health;
 pub mod jobs;
 pub mod log_out;
+mod lead;
 mod logs;
 pub mod manual;
 pub mod probe;
@@ -40,6 +41,8 @@ pub struct Cli {
 enum Command {
     /// Run the bot
     Serve(Box<serve::Args>),
+    /// Convert and deliver for a bot whose database is PostgreSQL's, beside others: `serve --role worker`
+    Worker(Box<serve::Args>),
     /// Try the bot in a browser, without Telegram and without a token
     Demo(demo::Args),
     /// Convert files
@@ -144,6 +147,7 @@ impl UsageError {
 pub fn run(cli: Cli) -> u8 {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(*args),
+        Command::Worker(args) => serve::work(*args),
         Command::Demo(args) => demo::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Probe(args) => probe::run(&args),

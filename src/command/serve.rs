@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::examine::known_bad;
-use super::{Exit, UsageError, engine, health, logs, print_line, secrets, supervise, walls};
-use crate::config::{Config, ConfigError, Settings};
+use super::{Exit, UsageError, engine, health, lead, logs, print_line, secrets, supervise, walls};
+use crate::config::{Config, ConfigError, Role, Settings};
 use crate::media::{device::installed::Ffmpeg, last_words};
-use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::backup::{Backup, backups};
-use crate::store::{Store, StoreError};
-use crate::telegram::{self, delivery::TelegramCourier};
+use crate::metrics::Organ;
+use crate::store::sqlite::backup::{self, Backup, backups};
+use crate::store::{Database, Journal, Presence, Store, StoreError};
+use crate::telegram::delivery::TelegramCourier;
 use crate::watch::{self, Watched};
 use crate::workdir::Workdir;
 use crate::worker::{View, Worker};
@@ -40,6 +40,12 @@ impl From<ConfigError> for UsageError {
     fn from(ConfigError { what, hint }: ConfigError) -> Self {
         Self::new(what, hint)
     }
+}
+
+/// `kadr worker`: the same with the role of a worker.
+pub(super) fn work(mut args: Args) -> Result<Exit> {
+    args.settings.role = Some(Role::Worker);
+    run(args)
 }
 
 pub(super) fn run(args: Args) -> Result<Exit> {
@@ -120,6 +126,7 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
     secrets::hide(&config.token);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        role = %config.role,
         running_on = crate::media::versions(),
         isolation = %config.isolation,
         "starting"
@@ -127,39 +134,25 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
     if let Some(words) = known_bad(&Ffmpeg::look().release) {
         tracing::warn!("{words}");
     }
-    let store = match SqliteStore::open(&config.database).await {
-        Err(StoreError::Locked(path)) => {
-            return Err(UsageError::new(
-                format!("another kadr uses `{path}`"),
-                "stop it first, or give this one a database of its own with `--database`",
-            )
-            .into());
-        }
-        Err(StoreError::Damaged { path, what, backup }) => {
-            let hint = match backup {
-                Some(backup) => format!(
-                    "move `{path}` and its `-wal` and `-shm` away and copy `{backup}` there; jobs accepted since that copy are lost"
-                ),
-                None => format!("move `{path}` away, there is no backup of it: kadr starts with an empty one"),
-            };
-            return Err(UsageError::failed(format!("the database `{path}` is damaged: {what}"), hint).into());
-        }
-        opened => opened.context("open the database")?,
-    };
+    let store = open(&config.database).await?;
     let courier = Arc::new(TelegramCourier::new(&config.telegram(), store.clone())?);
     let workdir = Workdir::open(&config.work_dir).context("make the work folder")?;
     // After the lock: another bot's note is none of ours.
-    let named = last_words::keep(&config.database.with_extension("crash")).context("keep last words")?;
+    let named = last_words::keep(&config.database.beside("").with_extension("crash")).context("keep last words")?;
     if !named.is_empty() {
         tracing::error!(jobs = ?named, "the process before this one crashed while it converted these");
     }
-    let worker = Worker::new(store.clone(), courier, workdir.clone(), config.worker.clone()).after_crash_of(named);
+    store.announce(presence(config)).await.context("announce this process")?;
+    let leads = Arc::new(AtomicBool::new(false));
+    let worker = Worker::new(store.clone(), courier, workdir.clone(), config.worker.clone())
+        .after_crash_of(named)
+        .led_by(Arc::clone(&leads));
     let watching = Arc::new(watched(config, store.clone(), workdir, worker.view(), shutdown.clone()));
     let working = tokio::spawn(worker.run(shutdown.clone()));
     let (heart, last) = (store.clone(), store.clone());
     let carry = async {
         let listen = async {
-            let listened = telegram::run(config.telegram(), store, shutdown.clone()).await;
+            let listened = lead::answer(config, store, &leads, &shutdown).await;
             shutdown.cancel();
             listened
         };
@@ -181,7 +174,30 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
         never = health::beat(heart, &config.database) => match never {},
         never = supervise::tell(&watching) => match never {},
         ended = watch::serve(watched_on, Arc::clone(&watching)) => ended.context("be watched"),
-        never = back_up(config), if config.backup_every.is_some() => match never {},
+        never = back_up(config) => match never {},
+    }
+}
+
+/// Opens the database, or says what is in the way.
+async fn open(database: &Database) -> Result<Journal> {
+    match Journal::open(database).await {
+        Err(StoreError::Locked(path)) => {
+            return Err(UsageError::new(
+                format!("another kadr uses `{path}`"),
+                "stop it first, or give this one a database of its own with `--database`",
+            )
+            .into());
+        }
+        Err(StoreError::Damaged { path, what, backup }) => {
+            let hint = match backup {
+                Some(backup) => format!(
+                    "move `{path}` and its `-wal` and `-shm` away and copy `{backup}` there; jobs accepted since that copy are lost"
+                ),
+                None => format!("move `{path}` away, there is no backup of it: kadr starts with an empty one"),
+            };
+            return Err(UsageError::failed(format!("the database `{path}` is damaged: {what}"), hint).into());
+        }
+        opened => opened.context("open the database"),
     }
 }
 
@@ -192,7 +208,8 @@ fn watched<S>(config: &Config, store: S, workdir: Workdir, view: View, shutdown:
         store,
         workdir,
         disk_free_bytes_min: config.worker.disk_free_bytes_min,
-        slots: config.worker.jobs_max,
+        slots: if config.role.works() { config.worker.jobs_max } else { 0 },
+        organs: organs(config.role),
         running: Arc::new(move || view.running()),
         is_away: Arc::new(move || pulse.is_away(std::time::Instant::now())),
         shutdown,
@@ -200,18 +217,42 @@ fn watched<S>(config: &Config, store: S, workdir: Workdir, view: View, shutdown:
     }
 }
 
+/// What of a process moves all the time while it is well.
+fn organs(role: Role) -> Vec<Organ> {
+    let of = |has: bool, organ| has.then_some(organ);
+    [of(role.chats(), Organ::Poller), of(role.works(), Organ::Lane)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What this process says of itself to those that share its database.
+fn presence(config: &Config) -> Presence {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let works = config.role.works();
+    let caps = config.worker.machine.caps();
+    Presence {
+        host,
+        role: config.role.name(),
+        version: env!("CARGO_PKG_VERSION"),
+        slots: if works { config.worker.jobs_max } else { 0 },
+        encodes: if works { caps.spared() } else { Vec::new() },
+        device: if works { caps.devices() } else { String::new() },
+    }
+}
+
 /// Copies the database at each interval, counted from the newest copy: a bot that starts over and over does not push the
-/// old ones out. What fails is logged, and tried again at the next.
+/// old ones out. What fails is logged, and tried again at the next. A server is not copied from here.
 async fn back_up(config: &Config) -> Infallible {
-    let every = config.backup_every.unwrap_or(Duration::MAX);
-    let newest = backups(&config.database)
-        .ok()
-        .and_then(|all| all.last()?.metadata().ok()?.modified().ok());
+    let (Some(file), Some(every)) = (config.database.file(), config.backup_every) else {
+        return std::future::pending().await;
+    };
+    let newest = backups(file).ok().and_then(|all| all.last()?.metadata().ok()?.modified().ok());
     let age = newest.map_or(every, |made| made.elapsed().unwrap_or_default());
     let mut ticks = tokio::time::interval_at(Instant::now() + every.saturating_sub(age), every);
     loop {
         ticks.tick().await;
-        match SqliteStore::back_up(&config.database, config.worker.disk_free_bytes_min).await {
+        match backup::back_up(file, config.worker.disk_free_bytes_min).await {
             Ok(Backup::Made(path)) => tracing::info!(path = %path.display(), "the database was backed up"),
             Ok(Backup::NoRoom { free, wanted }) => {
                 tracing::warn!(free, wanted, "no backup of the database: too little disk space");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::metrics::{Organ, rested};
+use crate::metrics::rested;
 use crate::store::Store;
 use crate::watch::{Watched, fault};
 
@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_secs(60);
 
 /// Tells until it is dropped.
 pub(super) async fn tell<S: Store>(watched: &Watched<S>) -> Infallible {
-    while rested(Organ::Poller).is_none() {
+    while watched.organs.iter().any(|organ| rested(*organ).is_none()) {
         tokio::time::sleep(START_POLL).await;
     }
     say(NotifyState::Ready);

@@ -24,6 +24,7 @@ impl fmt::Display for Config {
             throttle: _,
             turns: _,
             pulse: _,
+            role,
             database,
             backup_every,
             work_dir,
@@ -55,7 +56,8 @@ impl fmt::Display for Config {
         writeln!(f, "fetch_max_bytes = {fetch_bytes_max}")?;
         writeln!(f, "send_max_bytes = {send_bytes_max}")?;
         writeln!(f, "look_max_bytes = {look_bytes_max}")?;
-        writeln!(f, "database = {:?}", format!("sqlite:{}", database.display()))?;
+        writeln!(f, "role = \"{role}\"")?;
+        writeln!(f, "database = {:?}", Self::shown(database))?;
         let backup_hours = backup_every.map_or(0, |every| every.as_secs() / 3600);
         writeln!(f, "backup_hours = {backup_hours}")?;
         writeln!(f, "work_dir = {:?}", work_dir.display().to_string())?;

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{API_URL, Config, ConfigError, FILE_NAME, Settings, database, read_file, wrong};
+use super::{API_URL, Config, ConfigError, FILE_NAME, Settings, read_file, role::database, wrong};
 use crate::media::confine::{Confine, Rooms};
+use crate::store::Database;
 
 /// What HTTP clients take a proxy from.
 const PROXIES: [&str; 6] = [
@@ -17,6 +18,7 @@ const PROXIES: [&str; 6] = [
 ];
 /// Where a proxy's address names no port and its scheme has none (SOCKS, RFC 1928).
 const SOCKS_PORT: u16 = 1080;
+const POSTGRES_PORT: u16 = 5432;
 
 impl Config {
     /// Whether the process is walled in, and what stays open to it. All folders that it writes to are made.
@@ -29,11 +31,12 @@ impl Config {
         let api_url = given.api_url.as_deref().or(file.api_url.as_deref());
         let mut read = vec![path.unwrap_or(Path::new(FILE_NAME)).to_owned()];
         read.extend(one(|settings| &settings.token_file));
+        let database = database(given, &file)?;
         let mut write = vec![
-            folder_of(&database(given, &file)?),
             one(|settings| &settings.work_dir).unwrap_or_else(|| PathBuf::from(super::WORK_DIR)),
             one(|settings| &settings.log_dir).unwrap_or_else(|| PathBuf::from(super::LOG_DIR)),
         ];
+        write.extend(database.file().map(folder_of));
         for folder in &write {
             std::fs::create_dir_all(folder).map_err(|error| {
                 wrong(
@@ -44,9 +47,15 @@ impl Config {
         }
         write.extend(one(|settings| &settings.api_local_root));
         let proxies = PROXIES.iter().filter_map(|name| std::env::var(name).ok());
+        let server = match &database {
+            Database::Sqlite(_) => None,
+            // The port that is its own where none is named.
+            Database::Postgres { url, .. } => Some(port(url).filter(|port| *port != SOCKS_PORT).unwrap_or(POSTGRES_PORT)),
+        };
         let ports = proxies
             .chain([api_url.unwrap_or(API_URL).to_owned()])
-            .filter_map(|url| port(&url));
+            .filter_map(|url| port(&url))
+            .chain(server);
         let rooms = Rooms {
             read,
             write,

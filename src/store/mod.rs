@@ -6,14 +6,58 @@
 //!
 //! Absent: file names, captions, text of users. After a job's end its row keeps ids, times, sizes and the outcome.
 
+pub mod journal;
+pub mod postgres;
 pub mod sqlite;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
+pub use self::journal::Journal;
+pub use self::postgres::lead::Lead;
+
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Reason, Request, Seen, UserId, Wish};
 use crate::media::Look;
+
+/// Which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A file, of one process.
+    Sqlite(PathBuf),
+    /// A server, for as many as there are.
+    Postgres {
+        /// With the password.
+        url: String,
+        /// The folder that this process has for itself.
+        place: PathBuf,
+    },
+}
+
+impl Database {
+    /// Where a process leaves what is about itself and the database alone, such as its last words: beside the file, or in
+    /// its folder.
+    #[must_use]
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        let base = match self {
+            Self::Sqlite(path) => path.clone(),
+            Self::Postgres { place, .. } => place.join("kadr"),
+        };
+        let mut name = base.into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+
+    /// The file, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres { .. } => None,
+        }
+    }
+}
 
 /// An update as the platform sent it, before anyone acted on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +218,42 @@ pub struct Totals {
     pub next_waits_s: u64,
     /// No further job is started.
     pub draining: bool,
+}
+
+/// What a process says of itself to those that share its database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// The machine's name.
+    pub host: String,
+    /// `all`, `chat` or `worker`.
+    pub role: &'static str,
+    /// Of kadr.
+    pub version: &'static str,
+    /// Conversions at once.
+    pub slots: usize,
+    /// Codecs that it encodes on a GPU, as FFmpeg names them.
+    pub encodes: Vec<&'static str>,
+    /// What it converts on, for people.
+    pub device: String,
+}
+
+/// A process that lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// The machine's name.
+    pub name: String,
+    /// `all`, `chat` or `worker`.
+    pub role: String,
+    /// Of kadr.
+    pub version: String,
+    /// What it converts on.
+    pub device: String,
+    /// Conversions at once.
+    pub slots: u32,
+    /// Jobs that it has in work.
+    pub running: u32,
+    /// Since it started, seconds.
+    pub age_s: u64,
 }
 
 /// A remark about one job in a listing.
@@ -370,6 +450,13 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn set_draining(&self, draining: bool) -> impl Future<Output = Result<()>> + Send;
     /// Lets all quarantined files in again. Returns how many they were.
     fn lift_quarantine(&self) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Waits until this process is the one that answers the chats.
+    fn lead(&self) -> impl Future<Output = Lead> + Send;
+    /// Says what this process is and can do.
+    fn announce(&self, presence: Presence) -> impl Future<Output = Result<()>> + Send;
+    /// The processes that share the database and live.
+    fn hosts(&self) -> impl Future<Output = Result<Vec<Host>>> + Send;
 
     /// Ticks after every change that a worker may care about: a new job, a cancel, a release.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -105,6 +105,11 @@ const HANDLERS_GRACE: Duration = Duration::from_secs(10);
 /// Chats that may have a lane at once; beyond it idle ones are closed.
 const LANES_MAX: usize = 10_000;
 
+/// Another process asks for the updates of this bot.
+#[derive(Debug, thiserror::Error)]
+#[error("another process polls with this token; stop it first")]
+pub struct OtherPoller;
+
 /// How to reach Telegram.
 #[derive(Clone)]
 pub struct Options {
@@ -254,7 +259,7 @@ async fn listen<S: Store>(
             Ok(Value::Array(updates)) => updates,
             Ok(_) => continue,
             Err(CallError::Refused { code: 409, .. }) => {
-                anyhow::bail!("another process polls with this token; stop it first")
+                return Err(OtherPoller.into());
             }
             Err(CallError::Refused { code: 401, .. }) => anyhow::bail!("Telegram no longer knows this token"),
             Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),

@@ -35,12 +35,11 @@ impl fmt::Display for Health {
 
 pub(super) async fn alive<S: Store>(watched: &Watched<S>) -> Health {
     // Once asked to stop, neither polls nor claims any more.
-    let organs = if watched.shutdown.is_cancelled() {
-        [None, None]
-    } else {
-        [rested(Organ::Poller), rested(Organ::Lane)]
+    let rests = |organ| {
+        let moves = !watched.shutdown.is_cancelled() && watched.organs.contains(&organ);
+        rested(organ).filter(|_| moves)
     };
-    judge(organs, totals(watched).await.err())
+    judge([rests(Organ::Poller), rests(Organ::Lane)], totals(watched).await.err())
 }
 
 pub(super) async fn ready<S: Store>(watched: &Watched<S>) -> Health {
@@ -53,7 +52,7 @@ pub(super) async fn ready<S: Store>(watched: &Watched<S>) -> Health {
     if watched.shutdown.is_cancelled() {
         wrong.push("stopping".to_owned());
     }
-    if rested(Organ::Poller).is_none() || rested(Organ::Lane).is_none() {
+    if watched.organs.iter().any(|organ| rested(*organ).is_none()) {
         wrong.push("starting".to_owned());
     }
     if totals.draining {

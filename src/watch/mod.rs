@@ -31,7 +31,7 @@ use self::health::Health;
 use crate::courier::Notice;
 use crate::job::JobId;
 use crate::media;
-use crate::metrics::metrics;
+use crate::metrics::{Organ, metrics};
 use crate::store::{Store, Totals};
 use crate::workdir::Workdir;
 
@@ -49,6 +49,8 @@ pub struct Watched<S> {
     pub disk_free_bytes_min: u64,
     /// Conversions at once.
     pub slots: usize,
+    /// What of this process moves all the time while it is well.
+    pub organs: Vec<Organ>,
     /// The running jobs, each with where it stands.
     pub running: Arc<dyn Fn() -> Vec<(JobId, Option<Notice>)> + Send + Sync>,
     /// Whether the platform answers nobody.

@@ -31,6 +31,7 @@ mod sweep;
 mod teller;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ const CLAIM_EVERY: Duration = Duration::from_secs(1);
 /// How the worker works.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Whether it takes jobs; who does not only tells how they stand.
+    pub takes_jobs: bool,
     /// Conversions at once.
     pub jobs_max: usize,
     /// A conversion that takes longer is given up.
@@ -109,6 +112,8 @@ pub struct Worker<S, C> {
     over: CancellationToken,
     /// What the process before this one was at when it crashed.
     named: Arc<[i64]>,
+    /// Whether it is this process that says in the chats what concerns no running job of its own.
+    leads: Arc<AtomicBool>,
 }
 
 impl<S, C> std::fmt::Debug for Worker<S, C> {
@@ -132,6 +137,7 @@ impl<S: Clone, C> Clone for Worker<S, C> {
             interrupt: self.interrupt.clone(),
             over: self.over.clone(),
             named: Arc::clone(&self.named),
+            leads: Arc::clone(&self.leads),
         }
     }
 }
@@ -150,6 +156,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             interrupt: CancellationToken::new(),
             over: CancellationToken::new(),
             named: Arc::default(),
+            leads: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -165,6 +172,13 @@ impl<S: Store, C: Courier> Worker<S, C> {
             named: named.into(),
             ..self
         }
+    }
+
+    /// Says in the chats only while this is true what concerns no running job of its own: places in the queue, and ends that
+    /// nobody said.
+    #[must_use]
+    pub fn led_by(self, leads: Arc<AtomicBool>) -> Self {
+        Self { leads, ..self }
     }
 
     /// Works until `shutdown`, then gives running jobs the grace time and puts the rest back.
@@ -194,8 +208,21 @@ impl<S: Store, C: Courier> Worker<S, C> {
         point("swept");
         let canceller = tokio::spawn(self.clone().watch(self.over.clone()));
         let teller = tokio::spawn(self.clone().tell_all(self.over.clone()));
-        let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
         let sweeper = tokio::spawn(self.clone().sweep(self.over.clone()));
+        if self.options.takes_jobs {
+            self.take_jobs(&shutdown).await;
+        } else {
+            shutdown.cancelled().await;
+        }
+        self.over.cancel();
+        for task in [canceller, teller, sweeper] {
+            let _ = task.await;
+        }
+        Ok(())
+    }
+
+    async fn take_jobs(&self, shutdown: &CancellationToken) {
+        let looks = tokio::spawn(self.clone().peek(shutdown.clone()));
         let express = tokio::spawn(self.clone().lane(true, EXPRESS_JOBS_MAX, shutdown.clone()));
         self.clone()
             .lane(false, self.options.jobs_max.max(1), shutdown.clone())
@@ -203,11 +230,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
         if let Err(error) = express.await {
             tracing::error!(%error, "the express lane broke");
         }
-        self.over.cancel();
-        for task in [canceller, teller, looks, sweeper] {
-            let _ = task.await;
-        }
-        Ok(())
+        let _ = looks.await;
     }
 
     /// Permit first, then claim: what cannot run yet stays in the store.
@@ -273,7 +296,9 @@ impl<S: Store, C: Courier> Worker<S, C> {
     async fn watch(self, stop: CancellationToken) {
         let mut changes = self.store.changes();
         loop {
-            tokio::spawn(self.clone().tell_owed());
+            if self.leads.load(Ordering::Relaxed) {
+                tokio::spawn(self.clone().tell_owed());
+            }
             tokio::select! {
                 _ = changes.changed() => {}
                 () = stop.cancelled() => return,

@@ -1,6 +1,7 @@
 //! Tells the chats how their jobs stand: gauges of running jobs, places of waiting ones.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -198,6 +199,10 @@ impl<S: Store, C: Courier> Worker<S, C> {
     /// Waiting jobs whose place changed since they were told. One seen for the first time counts: its place may have
     /// changed since the answer to the request told it.
     async fn moved_up(&self, places: &mut HashMap<JobId, u32>) -> Vec<(Job, u32)> {
+        if !self.leads.load(Ordering::Relaxed) {
+            places.clear();
+            return Vec::new();
+        }
         let Ok(queue) = self.store.queue(PLACES_TOLD_MAX).await else {
             return Vec::new();
         };

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use kadr::job::JobId;
 use kadr::playground::Fault;
-use kadr::store::sqlite::SqliteStore;
-use kadr::store::sqlite::backup::{Backup, backups};
+use kadr::store::Journal;
+use kadr::store::sqlite::backup::{Backup, back_up, backups};
 use kadr::store::{Store, StoreError};
 
 use crate::store::{add, open};
@@ -27,7 +27,7 @@ async fn one_file(folder: &Path, clean: bool) -> PathBuf {
         store.end_cleanly().await.unwrap();
     }
     let database = elsewhere.path().join("kadr.db");
-    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+    let Backup::Made(made) = back_up(&database, 0).await.unwrap() else {
         panic!("there is room");
     };
     let database = folder.join("kadr.db");
@@ -61,7 +61,7 @@ async fn a_backup_is_a_whole_database_and_the_oldest_go() {
         )
         .unwrap();
     }
-    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+    let Backup::Made(made) = back_up(&database, 0).await.unwrap() else {
         panic!("there is room");
     };
     let kept = backups(&database).unwrap();
@@ -85,7 +85,7 @@ async fn a_clock_that_was_set_back_costs_no_copy_and_a_half_one_goes() {
     }
     let half = folder.path().join("kadr.db-backup-2020-01-01T00-00-00Z.part");
     std::fs::write(&half, "killed in the middle").unwrap();
-    let Backup::Made(made) = SqliteStore::back_up(&database, 0).await.unwrap() else {
+    let Backup::Made(made) = back_up(&database, 0).await.unwrap() else {
         panic!("there is room");
     };
     assert!(made.ends_with("kadr.db-backup-2999-12-31T23-59-40Z"), "{made:?}");
@@ -100,7 +100,7 @@ async fn without_room_there_is_no_backup() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path()).await;
     let database = folder.path().join("kadr.db");
-    let made = SqliteStore::back_up(&database, u64::MAX / 2).await.unwrap();
+    let made = back_up(&database, u64::MAX / 2).await.unwrap();
     assert!(
         matches!(made, Backup::NoRoom { wanted, .. } if wanted > u64::MAX / 2),
         "{made:?}"
@@ -115,7 +115,7 @@ async fn only_after_an_unclean_end_the_database_is_checked() {
         let database = one_file(folder.path(), clean).await;
         // The last page holds rows that no statement of a start reads.
         damage(&database, pages(&database) - 1);
-        let opened = SqliteStore::open(&database).await;
+        let opened = Journal::in_file(&database).await;
         let found = matches!(opened, Err(StoreError::Damaged { .. }));
         assert_eq!(found, !clean, "{:?}", opened.err());
     }
@@ -137,7 +137,7 @@ async fn a_damaged_database_is_told_with_its_newest_backup() {
     let folder = tempfile::tempdir().unwrap();
     let playground = playground_in(folder.path()).await;
     let database = one_file(folder.path(), false).await;
-    SqliteStore::back_up(&database, 0).await.unwrap();
+    back_up(&database, 0).await.unwrap();
     damage(&database, 2);
     let output = serve(folder.path(), &playground.api_url(), playground.token());
     let words = String::from_utf8_lossy(&output.stderr).into_owned();

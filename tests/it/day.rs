@@ -286,7 +286,7 @@ async fn served(bot: &Bot) -> (HashMap<i64, usize>, usize) {
         .read_only(true);
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
     let rows = sqlx::query(
-        "SELECT user, SUM(status IN ('succeeded', 'failed') OR phase = 'deliver'), COUNT(*) FROM jobs GROUP BY user",
+        "SELECT person, SUM(status IN ('succeeded', 'failed') OR phase = 'deliver'), COUNT(*) FROM jobs GROUP BY person",
     )
     .fetch_all(&mut database)
     .await

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use kadr::job::{JobId, Phase, Reason, Status};
 use kadr::playground::{Fault, SendAs};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{Outcome, Store};
 
 use crate::store::{ENGINE, ONE_EACH, add, open, request};
@@ -37,7 +37,7 @@ fn refused(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-async fn fail(store: &SqliteStore, reason: Reason) -> JobId {
+async fn fail(store: &Journal, reason: Reason) -> JobId {
     let claim = store.claim(ONE_EACH).await.unwrap().unwrap();
     store
         .finish(claim.fence, Outcome::Failed { reason }, ENGINE)

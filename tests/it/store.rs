@@ -15,7 +15,7 @@ use kadr::job::{
     Request, Source, Status, UserId,
 };
 use kadr::media::{Look, Preset};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Standing, Store, StoreError,
 };
@@ -73,22 +73,22 @@ pub(crate) fn parcel() -> Parcel {
     }
 }
 
-pub(crate) async fn open(folder: &Path) -> SqliteStore {
-    SqliteStore::open(&folder.join("kadr.db")).await.unwrap()
+pub(crate) async fn open(folder: &Path) -> Journal {
+    Journal::in_file(&folder.join("kadr.db")).await.unwrap()
 }
 
-pub(crate) async fn add(store: &SqliteStore, user: i64, file: &str, update: i64) -> Job {
+pub(crate) async fn add(store: &Journal, user: i64, file: &str, update: i64) -> Job {
     match store.enqueue(update, request(user, file), WIDE, ENGINE).await.unwrap() {
         Enqueued::New { job, .. } | Enqueued::Cached { job } => job,
         other => panic!("not accepted: {other:?}"),
     }
 }
 
-async fn take(store: &SqliteStore) -> Claim {
+async fn take(store: &Journal) -> Claim {
     store.claim(ONE_EACH).await.unwrap().expect("a job to claim")
 }
 
-async fn succeed(store: &SqliteStore, claim: &Claim) {
+async fn succeed(store: &Journal, claim: &Claim) {
     store
         .advance(claim.fence, Phase::Deliver, Some(parcel()))
         .await
@@ -159,7 +159,7 @@ async fn store_opens_again_though_children_are_being_started() {
     });
     let mut opened = Ok(());
     for _ in 0..200 {
-        match SqliteStore::open(&folder.path().join("kadr.db")).await {
+        match Journal::in_file(&folder.path().join("kadr.db")).await {
             Ok(store) => drop(store),
             Err(error) => opened = Err(error),
         }
@@ -404,7 +404,7 @@ async fn standings_and_draining_are_kept_and_counted() {
 async fn second_process_is_told_that_the_store_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    let second = SqliteStore::open(&folder.path().join("kadr.db")).await;
+    let second = Journal::in_file(&folder.path().join("kadr.db")).await;
     assert!(matches!(second, Err(StoreError::Locked(_))), "{second:?}");
     add(&store, 1, "a", 1).await;
     let boot = take(&store).await.fence.boot;

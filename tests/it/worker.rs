@@ -10,7 +10,7 @@ use std::time::Duration;
 use kadr::courier::CourierError;
 use kadr::job::{Job, JobId, Phase, Reason, Status, UserId};
 use kadr::media::{Choice, Limits, Machine};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{CancelAnswer, Enqueued, Store, StoreError};
 use kadr::workdir::Workdir;
 use kadr::worker::{Options, Worker};
@@ -36,6 +36,7 @@ pub(crate) fn source_of(unique_id: &str) -> Vec<u8> {
 
 fn options() -> Options {
     Options {
+        takes_jobs: true,
         jobs_max: 1,
         time_limit: WAIT,
         limits: Limits::default(),
@@ -62,7 +63,7 @@ fn on_threads_and_in_processes() -> [Options; 2] {
 /// A folder, a store in it, and a worker at work.
 struct House {
     folder: TempDir,
-    store: SqliteStore,
+    store: Journal,
     courier: Arc<FakeCourier>,
     shutdown: CancellationToken,
     worker: JoinHandle<Result<(), StoreError>>,
@@ -80,11 +81,11 @@ impl House {
     }
 
     /// A worker over what a former boot left behind.
-    fn over(folder: TempDir, store: SqliteStore, options: Options) -> Self {
+    fn over(folder: TempDir, store: Journal, options: Options) -> Self {
         Self::after_crash(folder, store, options, Vec::new())
     }
 
-    fn after_crash(folder: TempDir, store: SqliteStore, options: Options, named: Vec<i64>) -> Self {
+    fn after_crash(folder: TempDir, store: Journal, options: Options, named: Vec<i64>) -> Self {
         let courier = Arc::new(FakeCourier::default());
         let shutdown = CancellationToken::new();
         let workdir = workdir(&folder);

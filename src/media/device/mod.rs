@@ -48,6 +48,26 @@ impl Caps {
         Machine::new(Choice::Auto).caps()
     }
 
+    /// Codecs dear to a CPU that a GPU of these encodes, as wishes name them.
+    #[must_use]
+    pub fn spared(&self) -> Vec<&'static str> {
+        [("hevc", VideoCodec::Hevc), ("av1", VideoCodec::Av1)]
+            .into_iter()
+            .filter(|(_, codec)| self.gpus.iter().any(|gpu| gpu.encodes(*codec)))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// What it converts on, in a word or two for people.
+    #[must_use]
+    pub fn devices(&self) -> String {
+        if self.gpus.is_empty() {
+            return "CPU".to_owned();
+        }
+        let names: Vec<&str> = self.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+        names.join(", ")
+    }
+
     /// This machine without GPUs.
     #[must_use]
     pub fn without_gpus() -> Self {

@@ -10,9 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{AnyConnection, ConnectOptions, Row, SqliteConnection};
 
-use super::{SCHEMA_VERSION, SqliteStore};
+use super::SCHEMA_VERSION;
 use crate::store::{Result, StoreError};
 
 /// Copies that are kept.
@@ -65,58 +65,44 @@ pub fn backups(database: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-impl SqliteStore {
-    /// Copies the database while it is in use, and removes all but the last 24 copies. None is made where less than
-    /// `free_bytes_min` would be left on the disk.
-    ///
-    /// # Errors
-    /// Those of the database and of the file system.
-    pub async fn back_up(database: &Path, free_bytes_min: u64) -> Result<Backup> {
-        let (folder, prefix) = beside(database);
-        let stat = rustix::fs::statvfs(&folder).map_err(|error| io_error(error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        let size = fs::metadata(database).map_err(io_error)?.len();
-        let wanted = free_bytes_min.saturating_add(size);
-        if free < wanted {
-            return Ok(Backup::NoRoom { free, wanted });
-        }
-        // A connection of its own reads: nobody waits for it.
-        let mut reader = SqliteConnectOptions::new().filename(database).connect().await?;
-        remove_parts(&folder, &prefix).map_err(io_error)?;
-        let time = time_of_next(&mut reader, database, &prefix).await?;
-        let part = folder.join(format!("{prefix}{time}{PART}"));
-        let written = sqlx::query("VACUUM INTO ?")
-            .bind(part.display().to_string())
-            .execute(&mut reader)
-            .await;
-        let made = folder.join(format!("{prefix}{time}"));
-        let kept = match written {
-            Ok(_) => keep(&part, &made, &folder).map_err(io_error),
-            Err(error) => Err(error.into()),
-        };
-        if kept.is_err() {
-            // Of a disk that is full it holds the last room.
-            let _ = fs::remove_file(&part);
-        }
-        kept?;
-        let all = backups(database).map_err(io_error)?;
-        for old in all.iter().rev().skip(KEPT) {
-            fs::remove_file(old).map_err(io_error)?;
-        }
-        Ok(Backup::Made(made))
+/// Copies the database while it is in use, and removes all but the last 24 copies. None is made where less than
+/// `free_bytes_min` would be left on the disk.
+///
+/// # Errors
+/// Those of the database and of the file system.
+pub async fn back_up(database: &Path, free_bytes_min: u64) -> Result<Backup> {
+    let (folder, prefix) = beside(database);
+    let stat = rustix::fs::statvfs(&folder).map_err(|error| io_error(error.into()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let size = fs::metadata(database).map_err(io_error)?.len();
+    let wanted = free_bytes_min.saturating_add(size);
+    if free < wanted {
+        return Ok(Backup::NoRoom { free, wanted });
     }
-
-    /// Marks the end of this boot as planned.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn end_cleanly(&self) -> Result<()> {
-        sqlx::query("UPDATE boots SET clean = 1 WHERE id = ?")
-            .bind(self.boot)
-            .execute(&mut *self.connection().await)
-            .await?;
-        Ok(())
+    // A connection of its own reads: nobody waits for it.
+    let mut reader = SqliteConnectOptions::new().filename(database).connect().await?;
+    remove_parts(&folder, &prefix).map_err(io_error)?;
+    let time = time_of_next(&mut reader, database, &prefix).await?;
+    let part = folder.join(format!("{prefix}{time}{PART}"));
+    let written = sqlx::query("VACUUM INTO ?")
+        .bind(part.display().to_string())
+        .execute(&mut reader)
+        .await;
+    let made = folder.join(format!("{prefix}{time}"));
+    let kept = match written {
+        Ok(_) => keep(&part, &made, &folder).map_err(io_error),
+        Err(error) => Err(error.into()),
+    };
+    if kept.is_err() {
+        // Of a disk that is full it holds the last room.
+        let _ = fs::remove_file(&part);
     }
+    kept?;
+    let all = backups(database).map_err(io_error)?;
+    for old in all.iter().rev().skip(KEPT) {
+        fs::remove_file(old).map_err(io_error)?;
+    }
+    Ok(Backup::Made(made))
 }
 
 /// What a backup left that did not live to have its name.
@@ -161,7 +147,7 @@ fn keep(part: &Path, made: &Path, folder: &Path) -> io::Result<()> {
 }
 
 /// Looks at a database whose last boot did not end as planned.
-pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+pub(super) async fn check(connection: &mut AnyConnection, path: &Path) -> Result<()> {
     let checked = quick_check(connection).await;
     let what = match checked {
         Ok(None) => return Ok(()),
@@ -196,7 +182,7 @@ fn is_damage(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| DAMAGED.contains(&code.as_ref()))
 }
 
-async fn quick_check(connection: &mut SqliteConnection) -> Result<Option<String>> {
+async fn quick_check(connection: &mut AnyConnection) -> Result<Option<String>> {
     let version: i64 = sqlx::query("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await?
@@ -205,7 +191,7 @@ async fn quick_check(connection: &mut SqliteConnection) -> Result<Option<String>
         let last = sqlx::query("SELECT clean FROM boots ORDER BY id DESC LIMIT 1")
             .fetch_optional(&mut *connection)
             .await?;
-        if last.is_none_or(|row| row.get(0)) {
+        if last.is_none_or(|row| row.get::<i64, _>(0) != 0) {
             return Ok(None);
         }
     }

@@ -1,9 +1,17 @@
--- Version 6; `to_2.sql` to `to_6.sql` come to it from those before. Times are Unix seconds.
+-- Version 7; `to_2.sql` to `to_7.sql` come to it from those before. Times are Unix seconds.
 -- A boot that ended as planned is clean; after another one the database is checked.
 CREATE TABLE boots (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
     began INTEGER NOT NULL,
-    clean INTEGER NOT NULL DEFAULT 0
+    clean INTEGER NOT NULL DEFAULT 0,
+    ended INTEGER NOT NULL DEFAULT 0, -- but for this one's all are
+    place TEXT NOT NULL DEFAULT '',   -- where its files lie; one file has one place
+    host TEXT NOT NULL DEFAULT '',    -- this and what follows is for those who watch
+    role TEXT NOT NULL DEFAULT '',
+    version TEXT NOT NULL DEFAULT '',
+    device TEXT NOT NULL DEFAULT '',
+    encodes TEXT NOT NULL DEFAULT '', -- codecs that its GPUs encode, each between commas
+    slots INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Rows stay after handling, without payload: their numbers refuse a second delivery.
@@ -18,7 +26,7 @@ CREATE TABLE jobs (
     id             INTEGER PRIMARY KEY AUTOINCREMENT,
     update_id      INTEGER NOT NULL UNIQUE,    -- 16 times the update's, for one may ask for a batch, see `asked_by`
     chat           INTEGER NOT NULL,
-    user           INTEGER NOT NULL,
+    person         INTEGER NOT NULL,
     unique_id      TEXT NOT NULL,
     wish           TEXT NOT NULL,
     request        TEXT NOT NULL,
@@ -41,6 +49,8 @@ CREATE TABLE jobs (
     ended          INTEGER,
     batch          INTEGER, -- the first job of its batch
     batch_key      TEXT,
+    place          TEXT NOT NULL DEFAULT '', -- whose disk has its files
+    codec          TEXT NOT NULL DEFAULT '', -- of a wish that costs a CPU many times as much, see `codec_of`
     owed           INTEGER -- the boot that must say its end in the chat; 0 where an operator ended it; none once it was said
 ) STRICT;
 CREATE INDEX jobs_waiting ON jobs (cached, turn, id) WHERE status = 'queued';
@@ -48,15 +58,15 @@ CREATE INDEX jobs_line ON jobs (turn, id) WHERE status = 'queued' AND cached = 0
 CREATE INDEX jobs_converted ON jobs (turn, id) WHERE status = 'queued' AND cached = 0 AND phase = 'deliver';
 CREATE INDEX jobs_suspect ON jobs (status) WHERE crashes > 0 AND status IN ('queued', 'running');
 CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
-CREATE INDEX jobs_waiting_of_user ON jobs (user, id) WHERE status = 'queued';
-CREATE INDEX jobs_running ON jobs (user) WHERE status = 'running';
-CREATE INDEX jobs_of_person ON jobs (user, chat, id);
+CREATE INDEX jobs_waiting_of_user ON jobs (person, id) WHERE status = 'queued';
+CREATE INDEX jobs_running ON jobs (person) WHERE status = 'running';
+CREATE INDEX jobs_of_person ON jobs (person, chat, id);
 -- Sources that are kept for a day after the end, for another wish.
 CREATE INDEX jobs_kept ON jobs (ended) WHERE unique_id != '';
 CREATE INDEX jobs_of_batch ON jobs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX jobs_of_key ON jobs (batch_key) WHERE batch_key IS NOT NULL;
 CREATE INDEX jobs_owed ON jobs (owed) WHERE owed IS NOT NULL;
-CREATE INDEX jobs_same ON jobs (unique_id, user, chat) WHERE status IN ('queued', 'running');
+CREATE INDEX jobs_same ON jobs (unique_id, person, chat) WHERE status IN ('queued', 'running');
 
 -- One row: how many jobs wait.
 CREATE TABLE waiting (count INTEGER NOT NULL) STRICT;
@@ -73,21 +83,22 @@ CREATE TABLE results (
     wish      TEXT NOT NULL,
     engine    TEXT NOT NULL,
     parcel    TEXT NOT NULL,
+    at        INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (unique_id, wish, engine)
 ) STRICT;
 CREATE TABLE quarantine (unique_id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 -- What speaks against files beside their jobs: engines that died while they looked at one.
 CREATE TABLE suspects (unique_id TEXT PRIMARY KEY, blame INTEGER NOT NULL, until INTEGER NOT NULL) STRICT;
-CREATE TABLE dialogues (chat INTEGER NOT NULL, user INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, user)) STRICT;
-CREATE TABLE settings (user INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
+CREATE TABLE dialogues (chat INTEGER NOT NULL, person INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (chat, person)) STRICT;
+CREATE TABLE settings (person INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;
 -- Files that a person asked for on one day (UTC, days since 1970).
-CREATE TABLE days (user INTEGER NOT NULL, day INTEGER NOT NULL, files INTEGER NOT NULL, PRIMARY KEY (user, day)) STRICT;
+CREATE TABLE days (person INTEGER NOT NULL, day INTEGER NOT NULL, files INTEGER NOT NULL, PRIMARY KEY (person, day)) STRICT;
 CREATE INDEX days_past ON days (day);
 -- What an operator decided of people, in chat; beside it stands what the configuration says.
-CREATE TABLE people (user INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT;
+CREATE TABLE people (person INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT;
 -- One row: whether no further job is started, until the next start of the process.
 CREATE TABLE drain (since INTEGER NOT NULL) STRICT;
 -- Questions whose file somebody should look at; gone at the next start.
-CREATE TABLE questions (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, question TEXT NOT NULL) STRICT;
+CREATE TABLE questions (id INTEGER PRIMARY KEY AUTOINCREMENT, person INTEGER NOT NULL, question TEXT NOT NULL) STRICT;
 -- What was seen of files, for a day.
 CREATE TABLE looks (unique_id TEXT PRIMARY KEY, engine TEXT NOT NULL, seen TEXT NOT NULL, at INTEGER NOT NULL) STRICT;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kadr::job::{BLAME_NAMED, JobId, Phase, Status};
 use kadr::playground::Fault;
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{ClaimLimits, Enqueued, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row};
@@ -78,7 +78,7 @@ async fn what_was_written_by_a_clock_that_was_ahead_waits_for_nobody() {
 #[tokio::test]
 async fn no_flood_limit_delays_a_job_for_longer_than_an_hour() {
     let folder = tempfile::tempdir().unwrap();
-    let store: SqliteStore = open(folder.path()).await;
+    let store: Journal = open(folder.path()).await;
     add(&store, 1, "a", 1).await;
     for wait_s in [100_000, u64::MAX] {
         sql(folder.path(), "UPDATE jobs SET not_before = 0").await;

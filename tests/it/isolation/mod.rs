@@ -13,7 +13,7 @@ use kadr::media::isolation::{Errand, Nursery};
 use kadr::media::{Confine, Control, Isolation, MediaError};
 use kadr::playground::{Message, Playground, SendAs};
 use kadr::store::Store;
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 
 use crate::support::bot::{WAIT, playground_in};
 use crate::support::fake_driver::FakeDriver;
@@ -344,7 +344,7 @@ async fn converting(playground: &Playground, folder: &Path) -> (Child, u32) {
 
 /// What a bot that has ended left of its first job.
 async fn left(folder: &Path) -> Job {
-    let store = SqliteStore::open(&folder.join("data/kadr.db")).await.unwrap();
+    let store = Journal::in_file(&folder.join("data/kadr.db")).await.unwrap();
     store.job(JobId(1)).await.unwrap().expect("it is there")
 }
 

@@ -1,13 +1,13 @@
 //! Files that came together: who joins whom, what they count for, and that their results go out at once.
 
 use kadr::job::{Batch, Job, JobId, Parcel, Phase, Reason, Status};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{Claim, Enqueued, Outcome, QueueLimits, Store};
 use std::time::Duration;
 
 use super::{ENGINE, EXPRESS, ONE_EACH, WIDE, open, parcel, request};
 
-async fn ask(store: &SqliteStore, file: &str, key: &str, update: i64, place: u32, limits: QueueLimits) -> Enqueued {
+async fn ask(store: &Journal, file: &str, key: &str, update: i64, place: u32, limits: QueueLimits) -> Enqueued {
     let mut request = request(1, file);
     request.batch = Some(Batch {
         key: key.to_owned(),
@@ -16,7 +16,7 @@ async fn ask(store: &SqliteStore, file: &str, key: &str, update: i64, place: u32
     store.enqueue(update, request, limits, ENGINE).await.unwrap()
 }
 
-async fn add(store: &SqliteStore, file: &str, key: &str, update: i64, place: u32) -> Job {
+async fn add(store: &Journal, file: &str, key: &str, update: i64, place: u32) -> Job {
     match ask(store, file, key, update, place, WIDE).await {
         Enqueued::New { job, .. } | Enqueued::Cached { job } => job,
         other => panic!("not accepted: {other:?}"),
@@ -28,7 +28,7 @@ async fn until_quiet() {
     tokio::time::sleep(Duration::from_millis(2_100)).await;
 }
 
-async fn convert(store: &SqliteStore) -> Claim {
+async fn convert(store: &Journal) -> Claim {
     let claim = store.claim(ONE_EACH).await.unwrap().expect("a job to convert");
     store.advance(claim.fence, Phase::Convert, None).await.unwrap();
     store.hold(claim.fence, parcel()).await.unwrap();

@@ -9,7 +9,7 @@ use kadr::job::{Job, JobId, Phase, Status};
 use kadr::media::Isolation;
 use kadr::playground::{Message, Options, Playground, Server};
 use kadr::store::Store;
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::telegram::{self, delivery::TelegramCourier, pulse::Pulse};
 use kadr::workdir::Workdir;
 use kadr::worker::Worker;
@@ -38,7 +38,7 @@ pub(crate) struct Bot {
     pub(crate) away_after: Option<Duration>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     /// Of the running bot.
-    store: Option<SqliteStore>,
+    store: Option<Journal>,
 }
 
 impl Bot {
@@ -91,7 +91,7 @@ impl Bot {
         if config.isolation == Isolation::Process {
             config.worker.nursery = Some(crate::isolation::nursery());
         }
-        let store = SqliteStore::open(&config.database).await.unwrap();
+        let store = Journal::open(&config.database).await.unwrap();
         let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());
         let workdir = Workdir::open(&config.work_dir).unwrap();
         let worker = Worker::new(store.clone(), courier, workdir, config.worker.clone());

@@ -7,7 +7,7 @@ use kadr::courier::{Courier, CourierError, Files, Meter, Notice};
 use kadr::job::{ChatId, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Reason, Request, Source, UserId};
 use kadr::media::Preset;
 use kadr::playground::{Fault, Message, Playground, SendAs};
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{Enqueued, InboxUpdate, QueueLimits, Store};
 use kadr::telegram::delivery::TelegramCourier;
 use serde_json::json;
@@ -158,8 +158,8 @@ async fn cancel_forgets_an_open_question() {
     bot.stop().await;
 }
 
-async fn store_of(bot: &Bot) -> SqliteStore {
-    SqliteStore::open(&bot.folder.path().join("kadr.db")).await.unwrap()
+async fn store_of(bot: &Bot) -> Journal {
+    Journal::in_file(&bot.folder.path().join("kadr.db")).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,8 +221,8 @@ async fn updates_that_do_not_read_are_passed_over() {
 /// A courier driven by hand, and a job that the store knows.
 struct Hand {
     playground: Playground,
-    store: SqliteStore,
-    courier: TelegramCourier<SqliteStore>,
+    store: Journal,
+    courier: TelegramCourier<Journal>,
     job: Job,
     folder: tempfile::TempDir,
 }
@@ -230,7 +230,7 @@ struct Hand {
 async fn hand() -> Hand {
     let folder = tempfile::tempdir().unwrap();
     let playground = playground_in(folder.path()).await;
-    let store = SqliteStore::open(&folder.path().join("kadr.db")).await.unwrap();
+    let store = Journal::in_file(&folder.path().join("kadr.db")).await.unwrap();
     let limits = QueueLimits {
         per_user_max: 5,
         total_max: 5,

@@ -2,10 +2,10 @@
 
 use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use kadr::media::Look;
-use kadr::store::sqlite::SqliteStore;
+use kadr::store::Journal;
 use kadr::store::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, InboxUpdate, Outcome, QueueEntry, QueueLimits, Result, Standing,
-    Store, Totals,
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry, QueueLimits,
+    Result, Standing, Store, Totals,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -17,7 +17,7 @@ use crate::support::bot::{WAIT, playground_in};
 /// The first handler for one user meets a panic; everything else is the real store's.
 #[derive(Clone, Debug)]
 struct Trapped {
-    store: SqliteStore,
+    store: Journal,
     panics: Arc<AtomicUsize>,
 }
 
@@ -37,6 +37,18 @@ impl Store for Trapped {
         let lucky = user != UNLUCKY || self.panics.fetch_add(1, SeqCst) > 0;
         assert!(lucky, "planned by the test");
         self.store.settings(user).await
+    }
+
+    async fn lead(&self) -> Lead {
+        self.store.lead().await
+    }
+
+    async fn announce(&self, presence: Presence) -> Result<()> {
+        self.store.announce(presence).await
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>> {
+        self.store.hosts().await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -113,7 +125,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         },
     };
     let store = Trapped {
-        store: SqliteStore::open(&folder.path().join("kadr.db")).await.unwrap(),
+        store: Journal::in_file(&folder.path().join("kadr.db")).await.unwrap(),
         panics: Arc::default(),
     };
     let start = || {

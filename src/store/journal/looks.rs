@@ -1,6 +1,6 @@
 //! Looks at files that a question is open about: wanted by the chat's side, taken by the worker's, and what was seen.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AnyConnection, Row};
 
 use super::rows::{DAY_S, json, now, parse};
 use crate::job::{Question, Seen};
@@ -11,10 +11,10 @@ use crate::store::Result;
 const PER_USER_MAX: i64 = 3;
 const TOTAL_MAX: i64 = 100;
 
-pub(super) async fn want(connection: &mut SqliteConnection, question: &Question) -> Result<()> {
+pub(super) async fn want(connection: &mut AnyConnection, question: &Question) -> Result<()> {
     sqlx::query(
-        "INSERT INTO questions (user, question) SELECT ?1, ?2 \
-         WHERE (SELECT COUNT(*) FROM questions WHERE user = ?1) < ?3 AND (SELECT COUNT(*) FROM questions) < ?4",
+        "INSERT INTO questions (person, question) SELECT $1, $2 \
+         WHERE (SELECT COUNT(*) FROM questions WHERE person = $1) < $3 AND (SELECT COUNT(*) FROM questions) < $4",
     )
     .bind(question.origin.user.0)
     .bind(json(question)?)
@@ -25,7 +25,7 @@ pub(super) async fn want(connection: &mut SqliteConnection, question: &Question)
     Ok(())
 }
 
-pub(super) async fn take(connection: &mut SqliteConnection) -> Result<Option<Question>> {
+pub(super) async fn take(connection: &mut AnyConnection) -> Result<Option<Question>> {
     let row = sqlx::query("DELETE FROM questions WHERE id = (SELECT MIN(id) FROM questions) RETURNING question")
         .fetch_optional(connection)
         .await?;
@@ -33,13 +33,14 @@ pub(super) async fn take(connection: &mut SqliteConnection) -> Result<Option<Que
 }
 
 pub(super) async fn remember(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     file_unique_id: &str,
     seen: &Seen,
     engine: &str,
 ) -> Result<()> {
     forget_old(connection).await?;
-    sqlx::query("INSERT OR REPLACE INTO looks (unique_id, engine, seen, at) VALUES (?, ?, ?, ?)")
+    sqlx::query("INSERT INTO looks (unique_id, engine, seen, at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (unique_id) DO UPDATE SET engine = excluded.engine, seen = excluded.seen, at = excluded.at")
         .bind(file_unique_id)
         .bind(engine)
         .bind(json(seen)?)
@@ -50,11 +51,11 @@ pub(super) async fn remember(
 }
 
 pub(super) async fn seen(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     file_unique_id: &str,
     engine: &str,
 ) -> Result<Option<Seen>> {
-    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = ? AND engine = ? AND at >= ?")
+    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = $1 AND engine = $2 AND at >= $3")
         .bind(file_unique_id)
         .bind(engine)
         .bind(now() - DAY_S)
@@ -64,8 +65,8 @@ pub(super) async fn seen(
 }
 
 /// Of any engine: what a file is does not change.
-pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str) -> Result<Option<Look>> {
-    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = ? AND at >= ?")
+pub(super) async fn look(connection: &mut AnyConnection, file_unique_id: &str) -> Result<Option<Look>> {
+    let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = $1 AND at >= $2")
         .bind(file_unique_id)
         .bind(now() - DAY_S)
         .fetch_optional(connection)
@@ -75,13 +76,13 @@ pub(super) async fn look(connection: &mut SqliteConnection, file_unique_id: &str
 }
 
 /// At start: nobody waits for a look any more.
-pub(super) async fn forget(connection: &mut SqliteConnection) -> Result<()> {
+pub(super) async fn forget(connection: &mut AnyConnection) -> Result<()> {
     sqlx::query("DELETE FROM questions").execute(&mut *connection).await?;
     forget_old(connection).await
 }
 
-pub(super) async fn forget_old(connection: &mut SqliteConnection) -> Result<()> {
-    sqlx::query("DELETE FROM looks WHERE at < ?")
+pub(super) async fn forget_old(connection: &mut AnyConnection) -> Result<()> {
+    sqlx::query("DELETE FROM looks WHERE at < $1")
         .bind(now() - DAY_S)
         .execute(connection)
         .await?;

@@ -1,37 +1,37 @@
 //! Rows and words: how jobs, statuses and phases stand in the database.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::job::{Job, JobId, MessageId, Parcel, Reason};
 use crate::store::{Result, StoreError};
 
 pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, status_message, parcel, reason, batch";
 
-pub(super) const DAY_S: i64 = 24 * 3600;
+pub(in crate::store) const DAY_S: i64 = 24 * 3600;
 
-/// A transaction that writes. It takes the write lock at its first word: one that read first could not go on where an
-/// operator's command wrote in between (`SQLITE_BUSY_SNAPSHOT`, which no time limit helps against).
-pub(super) async fn write(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>> {
-    Ok(if connection.is_in_transaction() {
-        connection.begin().await?
-    } else {
-        connection.begin_with("BEGIN IMMEDIATE").await?
-    })
+/// By how much the clock of a database that several hosts share is ahead of this one's, seconds.
+static AHEAD_S: AtomicI64 = AtomicI64::new(0);
+
+/// Follows the clock of a database that several hosts share, Unix seconds, as it stands now: what one host writes, the others
+/// compare.
+pub(in crate::store) fn follow(clock_s: i64) {
+    AHEAD_S.fetch_add(clock_s - now(), Ordering::Relaxed);
 }
 
 /// Unix seconds of a clock that does not jump: the wall clock as it stood when it was first asked, and what passed since,
 /// sleep counted. Who sets the wall clock moves no retry, no purge and no quarantine of a process that runs.
-pub(super) fn now() -> i64 {
+pub(in crate::store) fn now() -> i64 {
     static BEGAN: OnceLock<(Duration, Duration)> = OnceLock::new();
     let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (began, uptime_then) = *BEGAN.get_or_init(|| (wall(), uptime()));
     let now = began + uptime().saturating_sub(uptime_then);
-    now.as_secs().cast_signed()
+    now.as_secs().cast_signed() + AHEAD_S.load(Ordering::Relaxed)
 }
 
 fn uptime() -> Duration {
@@ -64,15 +64,35 @@ pub(super) fn parse_text<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse().map_err(|_| wrong())
 }
 
-pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
+/// Names an index to SQLite, which without figures about the tables takes one that knows nothing of the kind and walks the
+/// whole queue; PostgreSQL has figures, and no words for it.
+pub(super) fn indexed(connection: &AnyConnection, index: &str) -> String {
+    if is_file(connection) {
+        format!(" INDEXED BY {index}")
+    } else {
+        String::new()
+    }
+}
+
+/// Whether it is SQLite's.
+pub(super) fn is_file(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+/// A number of the database that counts.
+pub(super) fn count(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+pub(super) fn job_of(row: &AnyRow) -> Result<Job> {
     let optional = |name: &str| row.get::<Option<String>, _>(name);
     Ok(Job {
         id: JobId(row.get("id")),
         request: parse(row.get("request"))?,
         status: parse_word(row.get("status"))?,
         phase: parse_word(row.get("phase"))?,
-        attempt: row.get("attempt"),
-        blame: row.get("crashes"),
+        attempt: count(row.get("attempt")),
+        blame: count(row.get("crashes")),
         status_message: row.get::<Option<i64>, _>("status_message").map(MessageId),
         parcel: optional("parcel").map(|text| parse::<Parcel>(&text)).transpose()?,
         reason: optional("reason").map(|text| parse::<Reason>(&text)).transpose()?,
@@ -80,8 +100,8 @@ pub(super) fn job_of(row: &SqliteRow) -> Result<Job> {
     })
 }
 
-pub(super) async fn load(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>> {
-    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE id = ?")))
+pub(super) async fn load(connection: &mut AnyConnection, id: JobId) -> Result<Option<Job>> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE id = $1")))
         .bind(id.0)
         .fetch_optional(connection)
         .await?;
@@ -89,8 +109,8 @@ pub(super) async fn load(connection: &mut SqliteConnection, id: JobId) -> Result
 }
 
 /// After the end a row keeps no id that could fetch the file.
-pub(super) async fn scrub(connection: &mut SqliteConnection, id: JobId) -> Result<()> {
-    sqlx::query("UPDATE jobs SET request = json_set(request, '$.source.file_id', ''), unique_id = '' WHERE id = ?")
+pub(super) async fn scrub(connection: &mut AnyConnection, id: JobId) -> Result<()> {
+    sqlx::query("UPDATE jobs SET request = json_set(request, '$.source.file_id', ''), unique_id = '' WHERE id = $1")
         .bind(id.0)
         .execute(connection)
         .await?;
