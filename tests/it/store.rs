@@ -2,6 +2,7 @@
 
 mod batch;
 mod model;
+pub(crate) mod place;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use kadr::store::Journal;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Standing, Store, StoreError,
 };
+
+pub(crate) use self::place::{database, is_file, open, write};
 
 pub(crate) const ENGINE: &str = "test-engine";
 pub(crate) const WIDE: QueueLimits = QueueLimits {
@@ -71,10 +74,6 @@ pub(crate) fn parcel() -> Parcel {
         file_id: None,
         look: None,
     }
-}
-
-pub(crate) async fn open(folder: &Path) -> Journal {
-    Journal::in_file(&folder.join("kadr.db")).await.unwrap()
 }
 
 pub(crate) async fn add(store: &Journal, user: i64, file: &str, update: i64) -> Job {
@@ -147,6 +146,9 @@ fn every_status_meets_every_event() {
 /// A child has the lock's handle from its fork to its exec.
 #[tokio::test]
 async fn store_opens_again_though_children_are_being_started() {
+    if !is_file() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let spawners: [_; 2] = std::array::from_fn(|_| {
@@ -183,14 +185,8 @@ async fn source_of_a_job_is_forgotten_after_a_day_and_after_a_cancel_at_once() {
     let canceled = add(&store, 3, "canceled", 3).await;
     store.cancel(canceled.id, None).await.unwrap();
     drop(store);
-    let path = folder.path().join("kadr.db");
-    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-    sqlx::query("UPDATE jobs SET ended = ended - 86401 WHERE id = ?")
-        .bind(old.id.0)
-        .execute(&mut raw)
-        .await
-        .unwrap();
-    raw.close().await.unwrap();
+    let sql = format!("UPDATE jobs SET ended = ended - 86401 WHERE id = {}", old.id.0);
+    write(folder.path(), &sql).await;
     let store = open(folder.path()).await;
     let source = async |job: Job| store.job(job.id).await.unwrap().unwrap().request.source.file_id;
     assert_eq!(source(old).await, "");
@@ -205,13 +201,7 @@ async fn source_of_a_job_is_forgotten_after_a_day_while_nobody_asks_for_anything
     let job = add(&store, 1, "old", 1).await;
     succeed(&store, &take(&store).await).await;
     assert!(store.last_job(ChatId(1), UserId(1)).await.unwrap().is_some());
-    let path = folder.path().join("kadr.db");
-    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-    sqlx::query("UPDATE jobs SET ended = ended - 86401")
-        .execute(&mut raw)
-        .await
-        .unwrap();
-    raw.close().await.unwrap();
+    write(folder.path(), "UPDATE jobs SET ended = ended - 86401").await;
     assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
     let old = store.job(job.id).await.unwrap().unwrap();
     assert_eq!(old.request.source.file_id, "");
@@ -247,6 +237,9 @@ async fn what_a_file_was_is_known_once_it_was_converted() {
 
 #[tokio::test]
 async fn a_store_of_the_first_version_goes_on() {
+    if !is_file() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kadr.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new()
@@ -396,7 +389,12 @@ async fn standings_and_draining_are_kept_and_counted() {
     drop(store);
     let store = open(folder.path()).await;
     assert_eq!(store.standing(UserId(1)).await.unwrap(), Some(Standing::Banned));
-    assert!(!store.totals().await.unwrap().draining, "it ends with the process");
+    if is_file() {
+        assert!(!store.totals().await.unwrap().draining, "it ends with the process");
+    } else {
+        assert!(store.totals().await.unwrap().draining, "one of several processes lifts nothing");
+        store.set_draining(false).await.unwrap();
+    }
     take(&store).await;
 }
 
@@ -404,7 +402,7 @@ async fn standings_and_draining_are_kept_and_counted() {
 async fn second_process_is_told_that_the_store_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    let second = Journal::in_file(&folder.path().join("kadr.db")).await;
+    let second = Journal::open(&database(folder.path())).await;
     assert!(matches!(second, Err(StoreError::Locked(_))), "{second:?}");
     add(&store, 1, "a", 1).await;
     let boot = take(&store).await.fence.boot;
@@ -819,9 +817,9 @@ async fn dialogues_and_settings_are_replaced_and_ended() {
 
 /// Whether these bytes stand anywhere in a database: the file, its log, free pages.
 fn stands_on_disk(folder: &Path, wanted: &str) -> bool {
-    let files = std::fs::read_dir(folder).unwrap();
-    files.into_iter().any(|file| {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).any(|path| {
+        let bytes = std::fs::read(path).unwrap();
         bytes.windows(wanted.len()).any(|window| window == wanted.as_bytes())
     })
 }
@@ -841,19 +839,17 @@ async fn what_is_past_its_day_goes_and_leaves_no_trace_on_the_disk() {
     let young = add(&store, 1, "young", 2).await;
     succeed(&store, &take(&store).await).await;
     let waiting = add(&store, 1, "waiting", 3).await;
-    let path = folder.path().join("kadr.db");
-    let mut raw = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     for (id, days) in [(old.id, 31), (young.id, 29), (waiting.id, 31)] {
-        sqlx::query("UPDATE jobs SET ended = ended - ?1, created = created - ?1 WHERE id = ?2")
-            .bind(days * 86_400 + 60)
-            .bind(id.0)
-            .execute(&mut raw)
-            .await
-            .unwrap();
+        let s = days * 86_400 + 60;
+        let sql = format!(
+            "UPDATE jobs SET ended = ended - {s}, created = created - {s} WHERE id = {}",
+            id.0
+        );
+        write(folder.path(), &sql).await;
     }
-    raw.close().await.unwrap();
-    assert!(
+    assert_eq!(
         stands_on_disk(folder.path(), "Canary"),
+        is_file(),
         "the log holds pages as they were"
     );
     assert_eq!(store.purge(30).await.unwrap(), 1);

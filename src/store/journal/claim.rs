@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::Me;
 use super::batch::{QUIET_S, claim_rest};
-use super::queue::forget_sources;
+use super::queue::{self, forget_sources};
 use super::rows::{COLUMNS, DAY_S, count, is_file, job_of, json, load, now, scrub, word};
 use crate::job::{BLAME_MAX, BLAME_NAMED, BLAME_UNNAMED, Event, Job, JobId, Parcel, Phase, Reason, Request, Status};
 use crate::store::{Claim, ClaimLimits, Fence, Outcome, Result, StoreError};
@@ -70,7 +70,13 @@ pub(super) fn fenced(rows: u64, fence: Fence) -> Result<()> {
 ///
 /// Users who have nothing running are looked for first and apart: the index gives them in their order, so that a long
 /// queue is not sorted for its head.
-async fn next(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me, idle: bool) -> Result<Option<JobId>> {
+async fn next(
+    connection: &mut AnyConnection,
+    limits: ClaimLimits,
+    me: &Me,
+    idle: bool,
+    takes: bool,
+) -> Result<Option<JobId>> {
     let running = "FROM jobs r WHERE r.status = 'running' AND r.cached = 0";
     let (busy, order) = if idle {
         (format!("NOT EXISTS (SELECT 1 {running} AND r.person = j.person)"), String::new())
@@ -79,10 +85,10 @@ async fn next(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me, idle
         (format!("{busy} > 0 AND ($1 = 1 OR {busy} < $3)"), format!("{busy},"))
     };
     // Whoever writes to a row now will tick when it is done.
-    let lock = if is_file(connection) {
-        ""
-    } else {
+    let lock = if takes && !is_file(connection) {
         " FOR UPDATE OF j SKIP LOCKED"
+    } else {
+        ""
     };
     let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "WITH alone AS (SELECT id, status FROM jobs WHERE status IN ('queued', 'running') AND cached = 0 \
@@ -117,17 +123,27 @@ async fn next(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me, idle
     Ok(row.map(|row| JobId(row.get(0))))
 }
 
+/// Whether a claim would find anything to do: a job, or a source that is past its day.
+pub(super) async fn is_any(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me) -> Result<bool> {
+    Ok(candidate(connection, limits, me, false).await?.is_some() || queue::any_source_past(connection).await?)
+}
+
 /// Which job would be claimed now.
-pub(super) async fn candidate(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me) -> Result<Option<JobId>> {
-    let next_of_idle = next(connection, limits, me, true).await?;
+async fn candidate(
+    connection: &mut AnyConnection,
+    limits: ClaimLimits,
+    me: &Me,
+    takes: bool,
+) -> Result<Option<JobId>> {
+    let next_of_idle = next(connection, limits, me, true, takes).await?;
     if next_of_idle.is_none() && (limits.deliver_only || limits.running_per_user_max > 1) {
-        return next(connection, limits, me, false).await;
+        return next(connection, limits, me, false, takes).await;
     }
     Ok(next_of_idle)
 }
 
 pub(super) async fn claim(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me) -> Result<Option<Claim>> {
-    let Some(id) = candidate(connection, limits, me).await? else {
+    let Some(id) = candidate(connection, limits, me, true).await? else {
         // A day is a day, also where nobody asks for anything.
         forget_sources(connection).await?;
         return Ok(None);

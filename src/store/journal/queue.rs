@@ -143,6 +143,15 @@ pub(super) async fn forget_sources(connection: &mut AnyConnection) -> Result<()>
     Ok(())
 }
 
+/// Whether there is such a job.
+pub(super) async fn any_source_past(connection: &mut AnyConnection) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM jobs WHERE ended < $1 AND unique_id != '' LIMIT 1")
+        .bind(now() - DAY_S)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Counts a file of today, and forgets the days before.
 async fn count_today(connection: &mut AnyConnection, user: UserId) -> Result<()> {
     let today = now() / DAY_S;

@@ -15,23 +15,32 @@ pub(super) const COLUMNS: &str = "id, request, status, phase, attempt, crashes, 
 
 pub(in crate::store) const DAY_S: i64 = 24 * 3600;
 
-/// By how much the clock of a database that several hosts share is ahead of this one's, seconds.
-static AHEAD_S: AtomicI64 = AtomicI64::new(0);
+/// By how much the clock of a database that several hosts share is ahead of this one's, milliseconds.
+static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+/// Clocks that are kept differ by less; to follow that would only make ours jump.
+const APART_MS: i64 = 500;
 
-/// Follows the clock of a database that several hosts share, Unix seconds, as it stands now: what one host writes, the others
-/// compare.
-pub(in crate::store) fn follow(clock_s: i64) {
-    AHEAD_S.fetch_add(clock_s - now(), Ordering::Relaxed);
+/// Follows the clock of a database that several hosts share, Unix milliseconds, as it stands now: what one host writes, the
+/// others compare.
+pub(in crate::store) fn follow(clock_ms: i64) {
+    let apart_ms = clock_ms - now_ms();
+    if apart_ms.abs() >= APART_MS {
+        AHEAD_MS.fetch_add(apart_ms, Ordering::Relaxed);
+    }
 }
 
 /// Unix seconds of a clock that does not jump: the wall clock as it stood when it was first asked, and what passed since,
 /// sleep counted. Who sets the wall clock moves no retry, no purge and no quarantine of a process that runs.
 pub(in crate::store) fn now() -> i64 {
+    now_ms().div_euclid(1000)
+}
+
+fn now_ms() -> i64 {
     static BEGAN: OnceLock<(Duration, Duration)> = OnceLock::new();
     let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (began, uptime_then) = *BEGAN.get_or_init(|| (wall(), uptime()));
     let now = began + uptime().saturating_sub(uptime_then);
-    now.as_secs().cast_signed() + AHEAD_S.load(Ordering::Relaxed)
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX) + AHEAD_MS.load(Ordering::Relaxed)
 }
 
 fn uptime() -> Duration {

@@ -57,8 +57,8 @@ impl Journal {
         let (instance, place) = instance(place)?;
         let door = door(url).await?;
         call!(&door, Kind::Alone, false, |c| migrate(c))?;
-        let clock_s = call!(&door, Kind::Read, false, |c| clock_s(c))?;
-        rows::follow(clock_s);
+        let clock_ms = call!(&door, Kind::Read, false, |c| clock_ms(c))?;
+        rows::follow(clock_ms);
         let boot = call!(&door, Kind::Alone, true, |c| hosts::enter(c, &place))?;
         call!(&door, Kind::Alone, false, |c| journal::begin(c))?;
         let me = Arc::new(StdMutex::new(Me {
@@ -125,8 +125,8 @@ pub(super) async fn open_beside(url: &str) -> Result<Door> {
             });
         }
     }
-    let clock_s = call!(&door, Kind::Read, false, |c| clock_s(c))?;
-    rows::follow(clock_s);
+    let clock_ms = call!(&door, Kind::Read, false, |c| clock_ms(c))?;
+    rows::follow(clock_ms);
     Ok(door)
 }
 
@@ -158,8 +158,8 @@ async fn migrate(connection: &mut AnyConnection) -> Result<()> {
     }
 }
 
-async fn clock_s(connection: &mut AnyConnection) -> Result<i64> {
-    let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)")
+async fn clock_ms(connection: &mut AnyConnection) -> Result<i64> {
+    let row = sqlx::query("SELECT CAST(1000 * EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)")
         .fetch_one(connection)
         .await?;
     Ok(row.get(0))

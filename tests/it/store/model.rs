@@ -274,8 +274,13 @@ async fn play(steps: Vec<Step>) {
     }
 }
 
+/// How many sequences are played: by `KADR_MODEL_CASES`, else a few.
+fn cases() -> u32 {
+    std::env::var("KADR_MODEL_CASES").map_or(100, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn store_answers_like_its_model(steps in prop::collection::vec(step(), 1..40)) {
