@@ -31,6 +31,9 @@ use super::{Result, StoreError};
 
 const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
+/// From each version to the next, from 1 on. A step adds and takes nothing away, for the version before works on beside it;
+/// where it must, it says so in `about.reads_from`, and hosts of that version stop with a word.
+const STEPS: &[&str] = &[];
 /// Connections of one process: its calls are short.
 const CONNECTIONS_MAX: u32 = 8;
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
@@ -150,7 +153,19 @@ async fn migrate(connection: &mut AnyConnection) -> Result<()> {
             sqlx::raw_sql(SCHEMA).execute(connection).await?;
             Ok(())
         }
-        Some((_, reads_from)) if reads_from <= SCHEMA_VERSION => Ok(()),
+        Some((found, reads_from)) if reads_from <= SCHEMA_VERSION => {
+            let known = usize::try_from(found - 1).unwrap_or(0);
+            for step in STEPS.iter().skip(known) {
+                sqlx::raw_sql(*step).execute(&mut *connection).await?;
+            }
+            if found < SCHEMA_VERSION {
+                sqlx::query("UPDATE about SET version = $1")
+                    .bind(SCHEMA_VERSION)
+                    .execute(connection)
+                    .await?;
+            }
+            Ok(())
+        }
         Some((found, _)) => Err(StoreError::Version {
             found,
             known: SCHEMA_VERSION,

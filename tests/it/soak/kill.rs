@@ -161,17 +161,6 @@ impl Lane {
         self
     }
 
-    /// Polls that confirmed an update which no answer had given: none, or an update was lost.
-    fn acknowledged_early(&self) -> usize {
-        let mut given = 0;
-        let mut early = 0;
-        for poll in self.crowd.playground.polls() {
-            early += usize::from(poll.offset > given + 1 && given > 0);
-            given = poll.given.iter().copied().fold(given, i64::max);
-        }
-        early
-    }
-
     /// What was said instead of a video, how often.
     fn count_words(&self, words: &mut BTreeMap<String, usize>) {
         let all = self.crowd.all();
@@ -205,7 +194,7 @@ fn verdict(lanes: &[Lane], full: bool) -> (bool, String) {
     let right = count(&|(kind, _)| *kind != Kind::Wrong);
     let delivered = count(&|(kind, stands)| *kind != Kind::Wrong && *stands == Stands::Delivered);
     let told = count(&|(kind, stands)| *kind != Kind::Wrong && *stands == Stands::Told);
-    let early: usize = lanes.iter().map(Lane::acknowledged_early).sum();
+    let early: usize = lanes.iter().map(|lane| lane.crowd.acknowledged_early()).sum();
     let mut starts: Vec<Duration> = lanes.iter().flat_map(|lane| lane.seen.starts.clone()).collect();
     let (median, p99) = (percentile(&mut starts, 50), percentile(&mut starts, 99));
     let missed: Vec<&str> = lanes.iter().flat_map(|lane| lane.seen.missed.clone()).collect();

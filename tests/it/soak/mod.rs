@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! kill  `kill -9` at random moments and at every named point, under load, while answers are lost or late
+//! cluster  several processes and their database, any of which dies
 //! term  SIGTERM with jobs in flight: it leaves in time, and what it had begun comes to its end
 //! jobs  one process and many jobs: what it takes of memory, descriptors and threads does not grow with them
 //! ```
 //!
 //! `ci/soak` plays them at full size (`KADR_SOAK`); here they are short.
 
+mod cluster;
 mod jobs;
 mod kill;
 mod term;
@@ -230,6 +232,17 @@ impl Crowd {
         }
         bot.kill().unwrap();
         bot.wait().unwrap();
+    }
+
+    /// Polls that confirmed an update which no answer had given: none, or an update was lost.
+    fn acknowledged_early(&self) -> usize {
+        let mut given = 0;
+        let mut early = 0;
+        for poll in self.playground.polls() {
+            early += usize::from(poll.offset > given + 1 && given > 0);
+            given = poll.given.iter().copied().fold(given, i64::max);
+        }
+        early
     }
 
     fn print_open(&self) {
