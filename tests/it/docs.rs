@@ -321,6 +321,38 @@ fn the_map_of_the_code_has_every_room() {
     assert_eq!(astray(map, &two), [["media/probe"], ["media/prob"]]);
 }
 
+/// Words that begin so: `KADR_JOBS` and `kadr_jobs_total` are names of settings and metrics.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let named = words.filter(|word| word.starts_with("KADR_") || word.starts_with("kadr_"));
+    named.map(str::to_owned).collect()
+}
+
+#[test]
+fn settings_and_metrics_that_documents_name_are_there() {
+    let scripts = fs::read_dir(root().join("ci"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut there: BTreeSet<String> = scripts
+        .flat_map(|path| names(&fs::read_to_string(path).unwrap()))
+        .collect();
+    for name in files("src", "rs").into_iter().chain(files("tests/it", "rs")) {
+        there.extend(names(&text(&name)));
+    }
+    for name in files("docs", "md")
+        .into_iter()
+        .chain(["README.md", "README.ru.md"].map(str::to_owned))
+    {
+        let missing: Vec<_> = names(&text(&name)).difference(&there).cloned().collect();
+        assert_eq!(missing, Vec::<String>::new(), "named by {name} and nowhere else");
+    }
+    assert!(there.len() > 50, "the walk found them: {}", there.len());
+    assert_eq!(
+        names("`KADR_JOBS=3`, kadr_slots{a}"),
+        BTreeSet::from(["KADR_JOBS", "kadr_slots"].map(str::to_owned))
+    );
+}
+
 /// GitHub's name of a heading: small letters, hyphens for blanks, no other marks.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase().replace(' ', "-");
