@@ -17,6 +17,7 @@ mod confine;
 mod corpus;
 mod day;
 mod disk;
+mod docs;
 mod doctor;
 mod fake_driver;
 mod faults;
