@@ -278,23 +278,8 @@ impl Config {
         // Who only answers chats proves no devices.
         let device = if role.works() { None } else { Some("cpu") };
         let machine = machine(device.or(given.device.as_deref().or(file.device.as_deref())))?;
-        let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
-            Jobs::Auto => machine.jobs_at_once(),
-            Jobs::Number(number) => number,
-        };
-        if !(1..=64).contains(&jobs_max) {
-            return Err(wrong(
-                format!("jobs is {jobs_max} (allowed 1 to 64)"),
-                "3 suits most machines",
-            ));
-        }
-        let time_limit_s = given.conversion_timeout_s.or(file.conversion_timeout_s).unwrap_or(300);
-        if time_limit_s == 0 {
-            return Err(wrong(
-                "conversion timeout is 0 s (allowed 1 or more)",
-                "the default is 300",
-            ));
-        }
+        let jobs_max = jobs_max(&given, &file, &machine)?;
+        let time_limit = time_limit(&given, &file)?;
         let api_url = given.api_url.clone().or(file.api_url.clone());
         let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
         let work_dir = given.work_dir.clone().or(file.work_dir.clone());
@@ -323,7 +308,7 @@ impl Config {
             log_dir: given.log_dir.or(file.log_dir).unwrap_or_else(|| PathBuf::from(LOG_DIR)),
             worker: worker::Options {
                 jobs_max,
-                time_limit: Duration::from_secs(time_limit_s),
+                time_limit,
                 nursery: None,
                 limits,
                 machine: Arc::new(machine),
@@ -550,6 +535,30 @@ fn sizes(given: &Settings, file: &Settings, api_url: &str, local: bool) -> Resul
         one("fetch", fetch, default.0, allowed.0)?,
         one("send", send, default.1, allowed.1)?,
     ))
+}
+
+fn jobs_max(given: &Settings, file: &Settings, machine: &Machine) -> Result<usize, ConfigError> {
+    let jobs_max = match given.jobs.or(file.jobs).unwrap_or(Jobs::Number(3)) {
+        Jobs::Auto => machine.jobs_at_once(),
+        Jobs::Number(number) => number,
+    };
+    if (1..=64).contains(&jobs_max) {
+        return Ok(jobs_max);
+    }
+    Err(wrong(
+        format!("jobs is {jobs_max} (allowed 1 to 64)"),
+        "3 suits most machines",
+    ))
+}
+
+fn time_limit(given: &Settings, file: &Settings) -> Result<Duration, ConfigError> {
+    match given.conversion_timeout_s.or(file.conversion_timeout_s).unwrap_or(300) {
+        0 => Err(wrong(
+            "conversion timeout is 0 s (allowed 1 or more)",
+            "the default is 300",
+        )),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
 }
 
 fn keep_days(asked: Option<u32>) -> Result<u32, ConfigError> {

@@ -56,7 +56,10 @@ pub(super) async fn answer(
         leads.store(false, Ordering::Relaxed);
         match answered {
             Err(error) if config.database.file().is_none() && passes(&error) => {
-                tracing::error!(error = format!("{error:#}"), "the chats are not answered; it is tried on");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the chats are not answered; it is tried on"
+                );
                 drop(lead);
                 tokio::select! {
                     () = tokio::time::sleep(STAND_BY) => {}

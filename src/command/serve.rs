@@ -142,7 +142,10 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
     if !named.is_empty() {
         tracing::error!(jobs = ?named, "the process before this one crashed while it converted these");
     }
-    store.announce(presence(config)).await.context("announce this process")?;
+    store
+        .announce(presence(config))
+        .await
+        .context("announce this process")?;
     let leads = Arc::new(AtomicBool::new(false));
     let worker = Worker::new(store.clone(), courier, workdir.clone(), config.worker.clone())
         .after_crash_of(named)
@@ -180,14 +183,14 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
 
 /// Opens the database, or says what is in the way.
 async fn open(database: &Database) -> Result<Journal> {
-    match Journal::open(database).await {
-        Err(StoreError::Locked(path)) => {
-            return Err(UsageError::new(
-                format!("another kadr uses `{path}`"),
-                "stop it first, or give this one a database of its own with `--database`",
-            )
-            .into());
-        }
+    let in_the_way = match Journal::open(database).await {
+        Err(StoreError::Locked(path)) => UsageError::new(
+            format!("another kadr uses `{path}`"),
+            match database {
+                Database::Sqlite(_) => "stop it first, or give this one a database of its own with `--database`",
+                Database::Postgres { .. } => "stop it first, or give this one a folder of its own with `--work-dir`",
+            },
+        ),
         Err(StoreError::Damaged { path, what, backup }) => {
             let hint = match backup {
                 Some(backup) => format!(
@@ -195,10 +198,15 @@ async fn open(database: &Database) -> Result<Journal> {
                 ),
                 None => format!("move `{path}` away, there is no backup of it: kadr starts with an empty one"),
             };
-            return Err(UsageError::failed(format!("the database `{path}` is damaged: {what}"), hint).into());
+            UsageError::failed(format!("the database `{path}` is damaged: {what}"), hint)
         }
-        opened => opened.context("open the database"),
-    }
+        Err(error @ StoreError::Version { .. }) => UsageError::failed(
+            error.to_string(),
+            "start the newer kadr that made it, or put back the copy from before the upgrade",
+        ),
+        opened => return opened.context("open the database"),
+    };
+    Err(in_the_way.into())
 }
 
 /// What whoever watches may see.
@@ -247,7 +255,9 @@ async fn back_up(config: &Config) -> Infallible {
     let (Some(file), Some(every)) = (config.database.file(), config.backup_every) else {
         return std::future::pending().await;
     };
-    let newest = backups(file).ok().and_then(|all| all.last()?.metadata().ok()?.modified().ok());
+    let newest = backups(file)
+        .ok()
+        .and_then(|all| all.last()?.metadata().ok()?.modified().ok());
     let age = newest.map_or(every, |made| made.elapsed().unwrap_or_default());
     let mut ticks = tokio::time::interval_at(Instant::now() + every.saturating_sub(age), every);
     loop {

@@ -50,7 +50,9 @@ impl Config {
         let server = match &database {
             Database::Sqlite(_) => None,
             // The port that is its own where none is named.
-            Database::Postgres { url, .. } => Some(port(url).filter(|port| *port != SOCKS_PORT).unwrap_or(POSTGRES_PORT)),
+            Database::Postgres { url, .. } => {
+                Some(port(url).filter(|port| *port != SOCKS_PORT).unwrap_or(POSTGRES_PORT))
+            }
         };
         let ports = proxies
             .chain([api_url.unwrap_or(API_URL).to_owned()])

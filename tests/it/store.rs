@@ -392,7 +392,10 @@ async fn standings_and_draining_are_kept_and_counted() {
     if is_file() {
         assert!(!store.totals().await.unwrap().draining, "it ends with the process");
     } else {
-        assert!(store.totals().await.unwrap().draining, "one of several processes lifts nothing");
+        assert!(
+            store.totals().await.unwrap().draining,
+            "one of several processes lifts nothing"
+        );
         store.set_draining(false).await.unwrap();
     }
     take(&store).await;

@@ -65,11 +65,7 @@ pub(super) async fn hold(connection: &mut AnyConnection, fence: Fence, parcel: &
 }
 
 /// Claims whatever waits of a batch; the claim of its first is about to be written, and all of it can be delivered.
-pub(super) async fn claim_rest(
-    connection: &mut AnyConnection,
-    claimed: &Job,
-    me: &Me,
-) -> Result<Vec<(Job, Fence)>> {
+pub(super) async fn claim_rest(connection: &mut AnyConnection, claimed: &Job, me: &Me) -> Result<Vec<(Job, Fence)>> {
     let (Some(batch), Phase::Deliver) = (claimed.batch, claimed.phase) else {
         return Ok(Vec::new());
     };
@@ -112,12 +108,13 @@ pub(super) async fn wish(
     user: UserId,
     key: &str,
 ) -> Result<Option<Wish>> {
-    let row =
-        sqlx::query("SELECT wish FROM jobs WHERE batch_key = $1 AND chat = $2 AND person = $3 ORDER BY id DESC LIMIT 1")
-            .bind(key.to_owned())
-            .bind(chat.0)
-            .bind(user.0)
-            .fetch_optional(connection)
-            .await?;
+    let row = sqlx::query(
+        "SELECT wish FROM jobs WHERE batch_key = $1 AND chat = $2 AND person = $3 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(key.to_owned())
+    .bind(chat.0)
+    .bind(user.0)
+    .fetch_optional(connection)
+    .await?;
     row.map(|row| parse_text(row.get("wish"))).transpose()
 }

@@ -79,7 +79,10 @@ async fn next(
 ) -> Result<Option<JobId>> {
     let running = "FROM jobs r WHERE r.status = 'running' AND r.cached = 0";
     let (busy, order) = if idle {
-        (format!("NOT EXISTS (SELECT 1 {running} AND r.person = j.person)"), String::new())
+        (
+            format!("NOT EXISTS (SELECT 1 {running} AND r.person = j.person)"),
+            String::new(),
+        )
     } else {
         let busy = format!("(SELECT COUNT(*) {running} AND r.person = j.person)");
         (format!("{busy} > 0 AND ($1 = 1 OR {busy} < $3)"), format!("{busy},"))
@@ -129,12 +132,7 @@ pub(super) async fn is_any(connection: &mut AnyConnection, limits: ClaimLimits, 
 }
 
 /// Which job would be claimed now.
-async fn candidate(
-    connection: &mut AnyConnection,
-    limits: ClaimLimits,
-    me: &Me,
-    takes: bool,
-) -> Result<Option<JobId>> {
+async fn candidate(connection: &mut AnyConnection, limits: ClaimLimits, me: &Me, takes: bool) -> Result<Option<JobId>> {
     let next_of_idle = next(connection, limits, me, true, takes).await?;
     if next_of_idle.is_none() && (limits.deliver_only || limits.running_per_user_max > 1) {
         return next(connection, limits, me, false, takes).await;

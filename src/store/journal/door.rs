@@ -231,13 +231,11 @@ impl<'d> Call<'d> {
         };
         match held.commit().await {
             Ok(()) => Some(Ok(answer)),
-            Err(error) if is_passing(&error) => {
-                match self.was_committed(number).await {
-                    Ok(true) => Some(Ok(answer)),
-                    Ok(false) => None,
-                    Err(error) => Some(Err(error)),
-                }
-            }
+            Err(error) if is_passing(&error) => match self.was_committed(number).await {
+                Ok(true) => Some(Ok(answer)),
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            },
             Err(error) => Some(Err(error)),
         }
     }

@@ -44,16 +44,18 @@ pub(super) async fn announce(
     presence: &Presence,
     encodes: &str,
 ) -> Result<()> {
-    sqlx::query("UPDATE boots SET host = $1, role = $2, version = $3, slots = $4, encodes = $5, device = $6 WHERE id = $7")
-        .bind(presence.host.clone())
-        .bind(presence.role.to_owned())
-        .bind(presence.version.to_owned())
-        .bind(i64::try_from(presence.slots).unwrap_or(i64::MAX))
-        .bind(encodes.to_owned())
-        .bind(presence.device.clone())
-        .bind(boot)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE boots SET host = $1, role = $2, version = $3, slots = $4, encodes = $5, device = $6 WHERE id = $7",
+    )
+    .bind(presence.host.clone())
+    .bind(presence.role.to_owned())
+    .bind(presence.version.to_owned())
+    .bind(i64::try_from(presence.slots).unwrap_or(i64::MAX))
+    .bind(encodes.to_owned())
+    .bind(presence.device.clone())
+    .bind(boot)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -39,22 +39,20 @@ pub(super) async fn remember(
     engine: &str,
 ) -> Result<()> {
     forget_old(connection).await?;
-    sqlx::query("INSERT INTO looks (unique_id, engine, seen, at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (unique_id) DO UPDATE SET engine = excluded.engine, seen = excluded.seen, at = excluded.at")
-        .bind(file_unique_id)
-        .bind(engine)
-        .bind(json(seen)?)
-        .bind(now())
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO looks (unique_id, engine, seen, at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (unique_id) DO UPDATE SET engine = excluded.engine, seen = excluded.seen, at = excluded.at",
+    )
+    .bind(file_unique_id)
+    .bind(engine)
+    .bind(json(seen)?)
+    .bind(now())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-pub(super) async fn seen(
-    connection: &mut AnyConnection,
-    file_unique_id: &str,
-    engine: &str,
-) -> Result<Option<Seen>> {
+pub(super) async fn seen(connection: &mut AnyConnection, file_unique_id: &str, engine: &str) -> Result<Option<Seen>> {
     let row = sqlx::query("SELECT seen FROM looks WHERE unique_id = $1 AND engine = $2 AND at >= $3")
         .bind(file_unique_id)
         .bind(engine)

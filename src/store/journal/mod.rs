@@ -37,8 +37,8 @@ use tokio::sync::watch;
 
 use self::door::{Door, Kind, call};
 use super::{
-    CancelAnswer, Claim, ClaimLimits, Database, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry, QueueLimits,
-    Result, Standing, Store, Totals, postgres::lead,
+    CancelAnswer, Claim, ClaimLimits, Database, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence,
+    QueueEntry, QueueLimits, Result, Standing, Store, Totals, postgres::lead,
 };
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
 use crate::media::Look;
@@ -154,11 +154,15 @@ impl Store for Journal {
     }
 
     async fn enqueue(&self, update_id: i64, request: Request, limits: QueueLimits, engine: &str) -> Result<Enqueued> {
-        self.ticked(call!(&self.door, Kind::Alone, true, |c| queue::enqueue(c, update_id, &request, limits, engine)))
+        self.ticked(call!(&self.door, Kind::Alone, true, |c| queue::enqueue(
+            c, update_id, &request, limits, engine
+        )))
     }
 
     async fn set_status_message(&self, job: JobId, message: MessageId) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| queue::set_status_message(c, job, message))
+        call!(&self.door, Kind::Write, false, |c| queue::set_status_message(
+            c, job, message
+        ))
     }
 
     async fn record_send_intent(&self, job: JobId) -> Result<bool> {
@@ -194,11 +198,20 @@ impl Store for Journal {
     }
 
     async fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| looks::remember(c, file_unique_id, &seen, engine))
+        call!(&self.door, Kind::Write, false, |c| looks::remember(
+            c,
+            file_unique_id,
+            &seen,
+            engine
+        ))
     }
 
     async fn seen(&self, file_unique_id: &str, engine: &str) -> Result<Option<Seen>> {
-        call!(&self.door, Kind::Read, false, |c| looks::seen(c, file_unique_id, engine))
+        call!(&self.door, Kind::Read, false, |c| looks::seen(
+            c,
+            file_unique_id,
+            engine
+        ))
     }
 
     async fn queue(&self, waiting_max: u32) -> Result<Vec<QueueEntry>> {
@@ -242,15 +255,28 @@ impl Store for Journal {
     }
 
     async fn advance(&self, fence: Fence, phase: Phase, parcel: Option<Parcel>) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| claim::advance(c, fence, phase, parcel.as_ref()))
+        call!(&self.door, Kind::Write, false, |c| claim::advance(
+            c,
+            fence,
+            phase,
+            parcel.as_ref()
+        ))
     }
 
     async fn finish(&self, fence: Fence, outcome: Outcome, engine: &str) -> Result<()> {
-        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::finish(c, fence, &outcome, engine)))
+        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::finish(
+            c, fence, &outcome, engine
+        )))
     }
 
     async fn release(&self, fence: Fence, phase: Phase, not_before_s: u64, count: bool) -> Result<()> {
-        self.ticked(call!(&self.door, Kind::Write, true, |c| claim::release(c, fence, phase, not_before_s, count)))
+        self.ticked(call!(&self.door, Kind::Write, true, |c| claim::release(
+            c,
+            fence,
+            phase,
+            not_before_s,
+            count
+        )))
     }
 
     async fn cancel_requests(&self) -> Result<Vec<JobId>> {
@@ -259,12 +285,22 @@ impl Store for Journal {
     }
 
     async fn crash(&self, fence: Fence, blame: u32, not_before_s: u64) -> Result<Vec<Job>> {
-        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::crash(c, fence, blame, not_before_s)))
+        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::crash(
+            c,
+            fence,
+            blame,
+            not_before_s
+        )))
     }
 
     async fn crash_of_look(&self, file_unique_id: &str, blame: u32) -> Result<Vec<Job>> {
         let boot = self.me().boot;
-        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::crash_of_look(c, file_unique_id, blame, boot)))
+        self.ticked(call!(&self.door, Kind::Alone, true, |c| claim::crash_of_look(
+            c,
+            file_unique_id,
+            blame,
+            boot
+        )))
     }
 
     async fn recover(&self, named: Vec<JobId>) -> Result<Vec<Job>> {
@@ -282,7 +318,9 @@ impl Store for Journal {
     }
 
     async fn forget_result(&self, request: &Request, engine: &str) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| claim::forget_result(c, request, engine))
+        call!(&self.door, Kind::Write, false, |c| claim::forget_result(
+            c, request, engine
+        ))
     }
 
     async fn dialogue(&self, chat: ChatId, user: UserId) -> Result<Option<String>> {
@@ -290,7 +328,12 @@ impl Store for Journal {
     }
 
     async fn set_dialogue(&self, chat: ChatId, user: UserId, state: Option<String>) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| inbox::set_dialogue(c, chat, user, state.as_deref()))
+        call!(&self.door, Kind::Write, false, |c| inbox::set_dialogue(
+            c,
+            chat,
+            user,
+            state.as_deref()
+        ))
     }
 
     async fn settings(&self, user: UserId) -> Result<Option<String>> {
@@ -298,7 +341,9 @@ impl Store for Journal {
     }
 
     async fn set_settings(&self, user: UserId, settings: String) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| inbox::set_settings(c, user, &settings))
+        call!(&self.door, Kind::Write, false, |c| inbox::set_settings(
+            c, user, &settings
+        ))
     }
 
     async fn forget(&self, user: UserId) -> Result<Vec<Job>> {
@@ -310,7 +355,9 @@ impl Store for Journal {
     }
 
     async fn set_standing(&self, user: UserId, standing: Option<Standing>) -> Result<()> {
-        call!(&self.door, Kind::Write, false, |c| people::set_standing(c, user, standing))
+        call!(&self.door, Kind::Write, false, |c| people::set_standing(
+            c, user, standing
+        ))
     }
 
     async fn purge(&self, keep_days: u32) -> Result<u64> {
@@ -324,7 +371,9 @@ impl Store for Journal {
     }
 
     async fn set_draining(&self, draining: bool) -> Result<()> {
-        self.ticked(call!(&self.door, Kind::Alone, true, |c| people::set_draining(c, draining)))
+        self.ticked(call!(&self.door, Kind::Alone, true, |c| people::set_draining(
+            c, draining
+        )))
     }
 
     async fn lift_quarantine(&self) -> Result<u64> {

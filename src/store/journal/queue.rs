@@ -61,10 +61,11 @@ async fn turn_of(connection: &mut AnyConnection, user: UserId) -> Result<i64> {
 
 async fn waiting_of(connection: &mut AnyConnection, user: UserId) -> Result<u32> {
     // A batch waits as one.
-    let row = sqlx::query("SELECT COUNT(DISTINCT COALESCE(batch, id)) FROM jobs WHERE status = 'queued' AND person = $1")
-        .bind(user.0)
-        .fetch_one(connection)
-        .await?;
+    let row =
+        sqlx::query("SELECT COUNT(DISTINCT COALESCE(batch, id)) FROM jobs WHERE status = 'queued' AND person = $1")
+            .bind(user.0)
+            .fetch_one(connection)
+            .await?;
     Ok(count(row.get(0)))
 }
 
@@ -241,15 +242,7 @@ pub(super) async fn enqueue(
             .await?
             .map(|row| row.get(0));
     let joined = batch::to_join(connection, request).await?;
-    if let Some(answer) = turn_away(
-        connection,
-        request,
-        limits,
-        remembered.is_some(),
-        joined.is_some(),
-    )
-    .await?
-    {
+    if let Some(answer) = turn_away(connection, request, limits, remembered.is_some(), joined.is_some()).await? {
         return Ok(answer);
     }
     let id = insert(connection, asked_by, request, remembered.as_deref()).await?;
@@ -266,11 +259,7 @@ pub(super) async fn enqueue(
     })
 }
 
-pub(super) async fn set_status_message(
-    connection: &mut AnyConnection,
-    job: JobId,
-    message: MessageId,
-) -> Result<()> {
+pub(super) async fn set_status_message(connection: &mut AnyConnection, job: JobId, message: MessageId) -> Result<()> {
     sqlx::query("UPDATE jobs SET status_message = $1 WHERE id = $2 OR batch = (SELECT batch FROM jobs WHERE id = $2)")
         .bind(message.0)
         .bind(job.0)

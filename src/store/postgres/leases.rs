@@ -107,7 +107,10 @@ async fn bury(connection: &mut AnyConnection, dead: &[(i64, i64)]) -> Result<()>
             .execute(&mut *connection)
             .await?;
         if ended.rows_affected() > 0 {
-            tracing::warn!(boot = id, "a process is silent for too long; its jobs go back to the queue");
+            tracing::warn!(
+                boot = id,
+                "a process is silent for too long; its jobs go back to the queue"
+            );
         }
     }
     claim::recover(connection, &[], 0).await?;

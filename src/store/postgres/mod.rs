@@ -219,7 +219,7 @@ fn instance(folder: &Path) -> Result<(File, String)> {
 fn fresh_name() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// Ticks where another process wrote, and after a silence that nobody heard through.

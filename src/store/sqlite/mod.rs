@@ -11,6 +11,7 @@
 pub mod backup;
 mod clock;
 
+use std::fmt::Write;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex as StdMutex, Weak};
@@ -20,6 +21,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, watch};
 
+use self::backup::Backup;
 use super::journal::door::{Door, Single};
 use super::journal::{self, Journal, Me, hosts, tick};
 use super::{Result, StoreError};
@@ -70,6 +72,7 @@ impl Journal {
             kept.map_err(|error| backup::explain(error, path))?;
         }
         backup::check(&mut connection, path).await?;
+        copy_before_a_change(&mut connection, path).await?;
         migrate(&mut connection).await?;
         clock::settle(&mut connection).await?;
         let me = Me {
@@ -96,7 +99,9 @@ async fn connect(path: &Path, mode: &str) -> sqlx::Result<AnyConnection> {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => url.push(char::from(*byte)),
-            byte => url.push_str(&format!("%{byte:02X}")),
+            byte => {
+                let _ = write!(url, "%{byte:02X}");
+            }
         }
     }
     url.push_str("?mode=");
@@ -166,6 +171,23 @@ async fn notice_others(single: Weak<Mutex<Single>>, changes: Arc<watch::Sender<u
         }
         tokio::time::sleep(OTHERS_POLL).await;
     }
+}
+
+/// A schema that is about to change is copied first: the version before does not read what becomes of it.
+async fn copy_before_a_change(connection: &mut AnyConnection, path: &Path) -> Result<()> {
+    let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(connection).await?.get(0);
+    if !(1..SCHEMA_VERSION).contains(&version) {
+        return Ok(());
+    }
+    match backup::back_up(path, 0).await? {
+        Backup::Made(copy) => {
+            tracing::info!(from = version, to = SCHEMA_VERSION, copy = %copy.display(), "the schema changes; copied before");
+        }
+        Backup::NoRoom { free, wanted } => {
+            tracing::warn!(free, wanted, "the schema changes without a copy: too little disk space");
+        }
+    }
+    Ok(())
 }
 
 async fn migrate(connection: &mut AnyConnection) -> Result<()> {

@@ -12,8 +12,8 @@ use kadr::job::{BLAME_UNNAMED, Job, JobId, Phase, Status};
 use kadr::media::isolation::{Errand, Nursery};
 use kadr::media::{Confine, Control, Isolation, MediaError};
 use kadr::playground::{Message, Playground, SendAs};
-use kadr::store::Store;
 use kadr::store::Journal;
+use kadr::store::Store;
 
 use crate::support::bot::{WAIT, playground_in};
 use crate::support::fake_driver::FakeDriver;

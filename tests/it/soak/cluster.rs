@@ -91,7 +91,13 @@ impl Cluster {
             .env("KADR_QUEUE_TOTAL", "100000")
             .env("KADR_LOOK_MAX", "0")
             .env("KADR_GRACE", "1")
-            .stderr(std::fs::File::options().create(true).append(true).open(folder.join("stderr")).unwrap());
+            .stderr(
+                std::fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(folder.join("stderr"))
+                    .unwrap(),
+            );
         Member {
             name: name.to_owned(),
             role,
@@ -109,7 +115,10 @@ impl Cluster {
     fn kill(&mut self, number: usize) {
         if number % OF_DATABASE == OF_DATABASE / 2 {
             let restart = std::env::var("KADR_TEST_POSTGRES_RESTART").expect("`ci/postgres` names it");
-            assert!(Command::new(restart).status().unwrap().success(), "the database starts again");
+            assert!(
+                Command::new(restart).status().unwrap().success(),
+                "the database starts again"
+            );
             self.kills_of_database += 1;
             return;
         }
@@ -156,7 +165,10 @@ impl Cluster {
         let all = self.crowd.all();
         let stood = self.crowd.standings(&all);
         let of = |is: &dyn Fn(&Stands) -> bool| stood.iter().filter(|one| is(one)).count();
-        let films = all.iter().filter(|at| self.crowd.asked[**at].kind != Kind::Wrong).count();
+        let films = all
+            .iter()
+            .filter(|at| self.crowd.asked[**at].kind != Kind::Wrong)
+            .count();
         (
             of(&|one| *one == Stands::Open),
             of(&|one| matches!(one, Stands::Twice(_))),
@@ -282,9 +294,20 @@ async fn versions_work_side_by_side_while_hosts_are_upgraded() {
     };
     // Worker by worker, then the chat, and all the way back.
     let (old, new) = (None, Some(next.as_str()));
-    let stages = [[old, old, old], [old, new, old], [old, new, new], [new, new, new], [old, new, new], [old, old, old]];
+    let stages = [
+        [old, old, old],
+        [old, new, old],
+        [old, new, new],
+        [new, new, new],
+        [old, new, new],
+        [old, old, old],
+    ];
     for stage in stages {
-        for (name, role, bin) in [("chat", "chat", stage[0]), ("one", "worker", stage[1]), ("two", "worker", stage[2])] {
+        for (name, role, bin) in [
+            ("chat", "chat", stage[0]),
+            ("one", "worker", stage[1]),
+            ("two", "worker", stage[2]),
+        ] {
             let is_same = |member: &&Member| member.name == name && member.bin.as_deref() == bin;
             if cluster.members.iter().any(|member| is_same(&member)) {
                 continue;

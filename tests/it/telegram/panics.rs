@@ -4,8 +4,8 @@ use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request,
 use kadr::media::Look;
 use kadr::store::Journal;
 use kadr::store::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry, QueueLimits,
-    Result, Standing, Store, Totals,
+    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry,
+    QueueLimits, Result, Standing, Store, Totals,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
