@@ -4,10 +4,9 @@
 //! Counters begin at 0 with the process. Label values are words of ours, never a stranger's: a fixed set each. Absent: what
 //! the store knows better (how many wait, since when), which is asked at each scrape.
 
-use std::collections::VecDeque;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
@@ -27,69 +26,6 @@ pub struct Metrics {
     conversions: IntCounterVec,
     calls: IntCounterVec,
     updates: IntCounter,
-    recent: Mutex<Recent>,
-}
-
-/// A job that failed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Failure {
-    /// Its number.
-    pub job: i64,
-    /// Its kind.
-    pub reason: &'static str,
-    /// Unix seconds.
-    pub at_s: u64,
-}
-
-/// What came of the jobs of an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Hour {
-    /// Its beginning, Unix seconds.
-    pub from_s: u64,
-    /// Delivered.
-    pub succeeded: u64,
-    /// Ended without a result.
-    pub failed: u64,
-}
-
-const FAILURES_MAX: usize = 20;
-const HOURS_MAX: usize = 24;
-const HOUR_S: u64 = 3600;
-
-/// The last of what happened, newest last.
-#[derive(Debug, Default)]
-struct Recent {
-    failures: VecDeque<Failure>,
-    hours: VecDeque<Hour>,
-}
-
-impl Recent {
-    fn end(&mut self, job: i64, failed: Option<&'static str>, at_s: u64) {
-        let from_s = at_s / HOUR_S * HOUR_S;
-        if self.hours.back().is_none_or(|hour| hour.from_s != from_s) {
-            self.hours.push_back(Hour {
-                from_s,
-                succeeded: 0,
-                failed: 0,
-            });
-        }
-        if self.hours.len() > HOURS_MAX {
-            self.hours.pop_front();
-        }
-        if let Some(hour) = self.hours.back_mut() {
-            *(if failed.is_some() {
-                &mut hour.failed
-            } else {
-                &mut hour.succeeded
-            }) += 1;
-        }
-        if let Some(reason) = failed {
-            self.failures.push_back(Failure { job, reason, at_s });
-        }
-        if self.failures.len() > FAILURES_MAX {
-            self.failures.pop_front();
-        }
-    }
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -136,7 +72,6 @@ impl Metrics {
                 IntCounter::new("kadr_updates_total", "Updates that were written down."),
             ),
             registry,
-            recent: Mutex::default(),
         };
         // A rate needs a zero to begin at.
         for outcome in ["succeeded", "failed", "canceled"] {
@@ -149,31 +84,8 @@ impl Metrics {
     }
 
     /// A run of a job ended.
-    pub fn job_ended(&self, job: i64, outcome: &'static str, reason: &'static str) {
+    pub fn job_ended(&self, outcome: &'static str, reason: &'static str) {
         self.jobs.with_label_values(&[outcome, reason]).inc();
-        let failed = match outcome {
-            "succeeded" => None,
-            "failed" => Some(reason),
-            _ => return,
-        };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        self.recent().end(job, failed, now.map_or(0, |now| now.as_secs()));
-    }
-
-    /// The last jobs that failed since the process began, the newest last.
-    #[must_use]
-    pub fn failures(&self) -> Vec<Failure> {
-        self.recent().failures.iter().cloned().collect()
-    }
-
-    /// What came of the jobs of each hour in which one ended, the newest last.
-    #[must_use]
-    pub fn hours(&self) -> Vec<Hour> {
-        self.recent().hours.iter().copied().collect()
-    }
-
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A phase of a job came to its end.
@@ -242,23 +154,5 @@ pub fn rested(organ: Organ) -> Option<Duration> {
     match MOVED_MS[organ as usize].load(Relaxed) {
         0 => None,
         at_ms => Some(BEGAN.elapsed().saturating_sub(Duration::from_millis(at_ms))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FAILURES_MAX, HOUR_S, HOURS_MAX, Recent};
-
-    #[test]
-    fn the_last_failures_and_a_day_of_hours_are_kept() {
-        let mut recent = Recent::default();
-        for hour in 0..30 {
-            recent.end(hour, None, hour.unsigned_abs() * HOUR_S + 5);
-            recent.end(hour, Some("network"), hour.unsigned_abs() * HOUR_S + 3599);
-        }
-        assert_eq!((recent.hours.len(), recent.failures.len()), (HOURS_MAX, FAILURES_MAX));
-        let last = recent.hours.back().expect("there are some");
-        assert_eq!((last.from_s, last.succeeded, last.failed), (29 * HOUR_S, 1, 1));
-        assert_eq!(recent.failures.front().map(|failure| failure.job), Some(10));
     }
 }

@@ -220,6 +220,37 @@ pub struct Totals {
     pub draining: bool,
 }
 
+/// What came of the jobs of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Hour {
+    /// Its beginning, Unix seconds.
+    pub from_s: i64,
+    /// Delivered.
+    pub succeeded: u64,
+    /// Ended without a result.
+    pub failed: u64,
+}
+
+/// A job that failed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Failure {
+    /// Its number.
+    pub job: i64,
+    /// Its kind.
+    pub reason: &'static str,
+    /// Unix seconds.
+    pub at_s: i64,
+}
+
+/// The last 24 hours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Day {
+    /// Hours in which a job ended, the newest last.
+    pub hours: Vec<Hour>,
+    /// The last jobs that failed, the newest first.
+    pub failures: Vec<Failure>,
+}
+
 /// What a process says of itself to those that share its database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
@@ -446,7 +477,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn purge(&self, keep_days: u32) -> impl Future<Output = Result<u64>> + Send;
     /// How the work stands.
     fn totals(&self) -> impl Future<Output = Result<Totals>> + Send;
-    /// Whether further jobs are started: not from `true` on, until `false` or the next start of the process.
+    /// What ended in the last 24 hours.
+    fn day(&self) -> impl Future<Output = Result<Day>> + Send;
+    /// Whether further jobs are started: not from `true` on, until `false` or, with a database of one process, the next start.
     fn set_draining(&self, draining: bool) -> impl Future<Output = Result<()>> + Send;
     /// Lets all quarantined files in again. Returns how many they were.
     fn lift_quarantine(&self) -> impl Future<Output = Result<u64>> + Send;

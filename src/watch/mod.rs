@@ -11,6 +11,7 @@
 //! to (`config`). Health and readiness need none: probes have no place for it, and they tell nothing of anybody.
 //! Absent: names, ids of chats and people, captions; and any way to change something.
 
+mod gpus;
 mod health;
 mod state;
 
@@ -183,7 +184,11 @@ fn gauges<S>(watched: &Watched<S>, totals: &Totals) -> prometheus::Result<Regist
         "How long the job has waited that is next in line.",
         totals.next_waits_s as f64,
     )?;
-    gauge("kadr_slots", "Conversions that may run at once.", watched.slots as f64)?;
+    gauge(
+        "kadr_slots",
+        "Conversions that this process may run at once.",
+        watched.slots as f64,
+    )?;
     gauge(
         "kadr_quarantined_files",
         "Files that are refused because they crashed the process.",
@@ -214,6 +219,7 @@ fn gauges<S>(watched: &Watched<S>, totals: &Totals) -> prometheus::Result<Regist
     let memory = media::usage::resident_bytes();
     gauge("kadr_resident_memory_bytes", "Memory of this process.", memory as f64)?;
     fallbacks(&registry)?;
+    gpus::gauges(&registry)?;
     let about = Opts::new("kadr_build_info", "1; its labels say what runs.")
         .const_label("version", env!("CARGO_PKG_VERSION"))
         .const_label("ffmpeg", media::device::installed::Ffmpeg::look().release);

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Shared, Watched, health};
 use crate::courier::Notice;
-use crate::job::JobId;
-use crate::metrics::metrics;
-use crate::store::Store;
+use crate::job::{JobId, Status};
+use crate::store::{Host, Store};
 
 /// Jobs of the queue that are listed.
 const LISTED_MAX: u32 = 20;
@@ -23,9 +22,9 @@ pub(super) async fn state<S: Store>(State(watched): State<Shared<S>>) -> Result<
 
 async fn read<S: Store>(watched: &Watched<S>) -> crate::store::Result<Value> {
     let totals = watched.store.totals().await?;
-    let waiting = watched.store.queue(LISTED_MAX).await?;
-    let waiting: Vec<Value> = waiting
-        .into_iter()
+    let queue = watched.store.queue(LISTED_MAX).await?;
+    let waiting: Vec<Value> = queue
+        .iter()
         .filter_map(|entry| {
             let place = entry.position?;
             let request = &entry.job.request;
@@ -38,16 +37,24 @@ async fn read<S: Store>(watched: &Watched<S>) -> crate::store::Result<Value> {
             }))
         })
         .collect();
-    let running: Vec<Value> = (watched.running)()
-        .into_iter()
-        .map(|(job, notice)| stand(job, notice.as_ref()))
+    // Of jobs that another process has in work the database knows the phase.
+    let here = (watched.running)();
+    let elsewhere: Vec<Value> = queue
+        .iter()
+        .filter(|entry| entry.job.status == Status::Running && here.iter().all(|(job, _)| *job != entry.job.id))
+        .map(|entry| json!({ "job": entry.job.id.0, "phase": entry.job.phase, "share": null, "elapsed_s": null }))
         .collect();
+    let here = here.into_iter().map(|(job, notice)| stand(job, notice.as_ref()));
+    let running: Vec<Value> = here.chain(elsewhere).collect();
+    let hosts = watched.store.hosts().await?;
+    let day = watched.store.day().await?;
     let (alive, ready) = (health::alive(watched).await, health::ready(watched).await);
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "alive": alive.to_string(),
         "ready": ready.to_string(),
-        "slots": watched.slots,
+        "slots": hosts.iter().map(|host| host.slots).sum::<u32>(),
+        "hosts": hosts.iter().map(host).collect::<Vec<Value>>(),
         "queued": totals.queued,
         "next_waits_s": totals.next_waits_s,
         "day": {
@@ -59,9 +66,21 @@ async fn read<S: Store>(watched: &Watched<S>) -> crate::store::Result<Value> {
         "disk_free_bytes": watched.workdir.free_bytes().ok(),
         "running": running,
         "waiting": waiting,
-        "hours": metrics().hours(),
-        "failures": metrics().failures(),
+        "hours": day.hours,
+        "failures": day.failures,
     }))
+}
+
+fn host(host: &Host) -> Value {
+    json!({
+        "name": host.name,
+        "role": host.role,
+        "version": host.version,
+        "device": host.device,
+        "slots": host.slots,
+        "running": host.running,
+        "age_s": host.age_s,
+    })
 }
 
 /// A running job: what it is at, and how much of that is done, 0 to 1.

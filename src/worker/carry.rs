@@ -427,7 +427,7 @@ impl<S: Store, C: Courier> Worker<S, C> {
             match self.write(fence, end).await {
                 Ok(quarantined) => {
                     let (outcome, why) = end.words();
-                    metrics().job_ended(job.id.0, outcome, why);
+                    metrics().job_ended(outcome, why);
                     return Some(quarantined);
                 }
                 Err(error @ StoreError::Fenced { .. }) => {

@@ -18,7 +18,8 @@ use kadr::job::{
 use kadr::media::{Look, Preset};
 use kadr::store::Journal;
 use kadr::store::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Standing, Store, StoreError,
+    CancelAnswer, Claim, ClaimLimits, Day, Enqueued, InboxUpdate, Outcome, Presence, QueueLimits, Standing, Store,
+    StoreError,
 };
 
 pub(crate) use self::place::{database, is_file, open, write};
@@ -861,4 +862,131 @@ async fn what_is_past_its_day_goes_and_leaves_no_trace_on_the_disk() {
     assert!(store.job(waiting.id).await.unwrap().is_some(), "it is not over");
     assert!(!stands_on_disk(folder.path(), "Canary"));
     assert!(!stands_on_disk(folder.path(), &"y".repeat(16)), "nor in a free page");
+}
+
+#[tokio::test]
+async fn a_day_is_told_by_the_hour_and_failures_with_their_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.day().await.unwrap(), Day::default());
+    for (update, file) in ["good", "bad", "worse"].into_iter().enumerate() {
+        add(&store, 1, file, i64::try_from(update).unwrap()).await;
+        let claim = take(&store).await;
+        if file == "good" {
+            succeed(&store, &claim).await;
+        } else {
+            let reason = Reason::Network;
+            store
+                .finish(claim.fence, Outcome::Failed { reason }, ENGINE)
+                .await
+                .unwrap();
+        }
+    }
+    let old = add(&store, 1, "old", 9).await;
+    store.cancel(old.id, None).await.unwrap();
+    // An hour ago, and more than a day ago.
+    write(
+        folder.path(),
+        "UPDATE jobs SET ended = ended - 3600 WHERE status = 'failed' AND unique_id = 'bad'",
+    )
+    .await;
+    write(
+        folder.path(),
+        "UPDATE jobs SET ended = ended - 90000 WHERE unique_id = 'good'",
+    )
+    .await;
+    let day = store.day().await.unwrap();
+    let counts: Vec<(u64, u64)> = day.hours.iter().map(|hour| (hour.succeeded, hour.failed)).collect();
+    assert_eq!(counts, [(0, 1), (0, 1)]);
+    assert_eq!(day.hours[1].from_s - day.hours[0].from_s, 3600);
+    let failed: Vec<(i64, &str)> = day
+        .failures
+        .iter()
+        .map(|failure| (failure.job, failure.reason))
+        .collect();
+    assert_eq!(failed, [(3, "network"), (2, "network")]);
+}
+
+#[tokio::test]
+async fn a_codec_dear_to_a_cpu_waits_a_while_for_a_gpu_that_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let mut wanted = request(1, "film");
+    wanted.wish = Preset::Av1.into();
+    store.enqueue(1, wanted, WIDE, ENGINE).await.unwrap();
+    let insert = "INSERT INTO boots (began, place, encodes) VALUES (0, 'elsewhere', ',hevc,av1,')";
+    write(folder.path(), insert).await;
+    assert_eq!(
+        store.claim(ONE_EACH).await.unwrap(),
+        None,
+        "another host does it better"
+    );
+    write(folder.path(), "UPDATE boots SET ended = 1 WHERE place = 'elsewhere'").await;
+    let claim = take(&store).await;
+    store.release(claim.fence, Phase::Fetch, 0, false).await.unwrap();
+    write(folder.path(), "UPDATE boots SET ended = 0 WHERE place = 'elsewhere'").await;
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+    write(folder.path(), "UPDATE jobs SET created = created - 61").await;
+    let claim = take(&store).await;
+    store.release(claim.fence, Phase::Fetch, 0, false).await.unwrap();
+    // One that can itself waits for nobody.
+    write(folder.path(), "UPDATE jobs SET created = created + 61").await;
+    let presence = Presence {
+        encodes: vec!["av1"],
+        ..Presence::default()
+    };
+    store.announce(presence).await.unwrap();
+    take(&store).await;
+}
+
+#[tokio::test]
+async fn files_on_the_disk_of_a_host_that_lives_are_left_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "film", 1).await;
+    let claim = take(&store).await;
+    store.advance(claim.fence, Phase::Convert, None).await.unwrap();
+    store.release(claim.fence, Phase::Convert, 0, false).await.unwrap();
+    write(folder.path(), "UPDATE jobs SET place = 'elsewhere'").await;
+    write(
+        folder.path(),
+        "INSERT INTO boots (began, place) VALUES (0, 'elsewhere')",
+    )
+    .await;
+    assert_eq!(store.claim(ONE_EACH).await.unwrap(), None);
+    write(folder.path(), "UPDATE boots SET ended = 1 WHERE place = 'elsewhere'").await;
+    take(&store).await;
+}
+
+#[tokio::test]
+async fn processes_say_what_they_are_and_are_told_while_they_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let presence = Presence {
+        host: "gpu-1".to_owned(),
+        role: "worker",
+        version: "9.9.9",
+        slots: 3,
+        encodes: vec![],
+        device: "NVIDIA L4".to_owned(),
+    };
+    store.announce(presence).await.unwrap();
+    add(&store, 1, "film", 1).await;
+    take(&store).await;
+    let hosts = store.hosts().await.unwrap();
+    let told: Vec<_> = hosts
+        .iter()
+        .map(|host| {
+            (
+                host.name.as_str(),
+                host.role.as_str(),
+                host.device.as_str(),
+                host.slots,
+                host.running,
+            )
+        })
+        .collect();
+    assert_eq!(told, [("gpu-1", "worker", "NVIDIA L4", 3, 1)]);
+    store.end_cleanly().await.unwrap();
+    assert_eq!(store.hosts().await.unwrap(), []);
 }

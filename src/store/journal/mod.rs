@@ -37,7 +37,7 @@ use tokio::sync::watch;
 
 use self::door::{Door, Kind, call};
 use super::{
-    CancelAnswer, Claim, ClaimLimits, Database, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence,
+    CancelAnswer, Claim, ClaimLimits, Database, Day, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence,
     QueueEntry, QueueLimits, Result, Standing, Store, Totals, postgres::lead,
 };
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
@@ -368,6 +368,10 @@ impl Store for Journal {
 
     async fn totals(&self) -> Result<Totals> {
         call!(&self.door, Kind::Read, false, |c| people::totals(c))
+    }
+
+    async fn day(&self) -> Result<Day> {
+        call!(&self.door, Kind::Read, false, |c| people::day(c))
     }
 
     async fn set_draining(&self, draining: bool) -> Result<()> {

@@ -3,9 +3,9 @@
 use sqlx::{AnyConnection, Row};
 
 use super::queue::cancel;
-use super::rows::{DAY_S, indexed, now};
-use crate::job::{Job, JobId, UserId};
-use crate::store::{CancelAnswer, Result, Standing, Totals};
+use super::rows::{DAY_S, indexed, now, parse};
+use crate::job::{Job, JobId, Reason, UserId};
+use crate::store::{CancelAnswer, Day, Failure, Hour, Result, Standing, Totals};
 
 pub(super) async fn forget(connection: &mut AnyConnection, user: UserId) -> Result<Vec<Job>> {
     let alive: Vec<i64> = sqlx::query("SELECT id FROM jobs WHERE person = $1 AND status IN ('queued', 'running')")
@@ -98,6 +98,57 @@ pub(super) async fn totals(connection: &mut AnyConnection) -> Result<Totals> {
     totals.draining = row.get::<i64, _>(2) > 0;
     totals.next_waits_s = u64::try_from(row.get::<i64, _>(3)).unwrap_or(0);
     Ok(totals)
+}
+
+/// Failures that are shown.
+const FAILURES_MAX: i64 = 20;
+const HOUR_S: i64 = 3600;
+
+pub(super) async fn day(connection: &mut AnyConnection) -> Result<Day> {
+    let mut day = Day::default();
+    let rows = sqlx::query(
+        "SELECT ended / $1 AS hour, CASE WHEN status = 'succeeded' THEN 1 ELSE 0 END AS good, COUNT(*) FROM jobs \
+         WHERE ended > $2 AND status != 'canceled' GROUP BY 1, 2 ORDER BY 1",
+    )
+    .bind(HOUR_S)
+    .bind(now() - DAY_S)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let from_s = row.get::<i64, _>(0) * HOUR_S;
+        if day.hours.last().is_none_or(|hour| hour.from_s != from_s) {
+            day.hours.push(Hour {
+                from_s,
+                succeeded: 0,
+                failed: 0,
+            });
+        }
+        if let Some(hour) = day.hours.last_mut() {
+            let count = row.get::<i64, _>(2).unsigned_abs();
+            *(if row.get::<i64, _>(1) == 1 {
+                &mut hour.succeeded
+            } else {
+                &mut hour.failed
+            }) = count;
+        }
+    }
+    let rows = sqlx::query(
+        "SELECT id, reason, ended FROM jobs WHERE ended > $1 AND status NOT IN ('succeeded', 'canceled') \
+         ORDER BY ended DESC, id DESC LIMIT $2",
+    )
+    .bind(now() - DAY_S)
+    .bind(FAILURES_MAX)
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let reason: Option<Reason> = row.get::<Option<String>, _>(1).map(|text| parse(&text)).transpose()?;
+        day.failures.push(Failure {
+            job: row.get(0),
+            reason: reason.as_ref().map_or("", Reason::kind),
+            at_s: row.get(2),
+        });
+    }
+    Ok(day)
 }
 
 pub(super) async fn set_draining(connection: &mut AnyConnection, draining: bool) -> Result<()> {

@@ -61,6 +61,7 @@ CREATE INDEX jobs_claimed ON jobs (turn) WHERE claims > 0;
 CREATE INDEX jobs_waiting_of_user ON jobs (person, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (person) WHERE status = 'running';
 CREATE INDEX jobs_of_person ON jobs (person, chat, id);
+CREATE INDEX jobs_over ON jobs (ended) WHERE ended IS NOT NULL;
 -- Sources that are kept for a day after the end, for another wish.
 CREATE INDEX jobs_kept ON jobs (ended) WHERE unique_id != '';
 CREATE INDEX jobs_of_batch ON jobs (batch) WHERE batch IS NOT NULL;

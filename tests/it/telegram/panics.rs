@@ -4,7 +4,7 @@ use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request,
 use kadr::media::Look;
 use kadr::store::Journal;
 use kadr::store::{
-    CancelAnswer, Claim, ClaimLimits, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry,
+    CancelAnswer, Claim, ClaimLimits, Day, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry,
     QueueLimits, Result, Standing, Store, Totals,
 };
 use std::sync::Arc;
@@ -41,6 +41,10 @@ impl Store for Trapped {
 
     async fn lead(&self) -> Lead {
         self.store.lead().await
+    }
+
+    async fn day(&self) -> Result<Day> {
+        self.store.day().await
     }
 
     async fn announce(&self, presence: Presence) -> Result<()> {
