@@ -36,6 +36,7 @@ mod plan;
 mod playground;
 mod playground_kinds;
 mod playground_rooms;
+mod playground_webhook;
 mod presets;
 mod privacy;
 mod recovery;
