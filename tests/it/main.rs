@@ -49,5 +49,6 @@ mod support;
 mod telegram;
 mod tidy;
 mod watch;
+mod webhook;
 mod wishes;
 mod worker;
