@@ -1,10 +1,12 @@
 //! Flags > environment > `kadr.toml` > defaults -> the options structs of the floors below. Read once, checked once.
 
+mod access;
 mod print;
 mod role;
 mod rooms;
 mod token;
 mod watch;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::access::access;
 pub use self::role::Role;
 use self::token::token;
 pub use self::watch::Watch;
@@ -20,11 +23,12 @@ use crate::media::{Choice, Confine, Isolation, Limits, Machine};
 use crate::store::{Database, QueueLimits};
 use crate::telegram::{
     self,
-    access::{Access, Place},
+    access::Access,
     local::{Folder, Shared},
     pulse::Pulse,
     throttle::Throttle,
     turns::Turns,
+    webhook::Webhook,
 };
 use crate::worker;
 
@@ -144,6 +148,15 @@ pub struct Settings {
     /// Secret for that page and the metrics; it must be set where others than this machine reach the address
     #[arg(long, env = "KADR_WATCH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub watch_token: Option<String>,
+    /// Have Telegram send updates to this address, such as https://bot.example.org/kadr, instead of asking for them
+    #[arg(long, env = "KADR_WEBHOOK_URL", hide_env_values = true, value_name = "URL")]
+    pub webhook_url: Option<String>,
+    /// Where they arrive on this machine, passed on by a TLS proxy (default 127.0.0.1:8443)
+    #[arg(long, env = "KADR_WEBHOOK_LISTEN", value_name = "ADDRESS")]
+    pub webhook_listen: Option<String>,
+    /// What proves that Telegram sends them: 1 to 256 of A-Z a-z 0-9 _ -; a random one at each start where it is not set
+    #[arg(long, env = "KADR_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub webhook_secret: Option<String>,
 }
 
 /// How the log is written.
@@ -263,6 +276,8 @@ pub struct Config {
     pub isolation: Isolation,
     /// Where it can be watched.
     pub watch: Option<Watch>,
+    /// Where updates are sent to; whoever listened before walls stood adds its listener.
+    pub webhook: Option<Webhook>,
 }
 
 impl Config {
@@ -287,9 +302,10 @@ impl Config {
         let access = access(&given, &file)?;
         let limits = limits(&given, &file);
         let shared = shared(&given, &file, &api_url, &work_dir)?;
-        let watch = watch::read(&given, &file)?;
         let (fetch_bytes_max, send_bytes_max) = sizes(&given, &file, &api_url, shared.is_some())?;
         Ok(Self {
+            watch: watch::read(&given, &file)?,
+            webhook: webhook::read(&given, &file)?,
             token,
             api_url,
             shared,
@@ -329,7 +345,6 @@ impl Config {
                 per_day_max: given.files_per_day.or(file.files_per_day).filter(|files| *files > 0),
             },
             isolation: given.isolation.or(file.isolation).unwrap_or_default(),
-            watch,
         })
     }
 
@@ -377,6 +392,7 @@ impl Config {
             fetch_bytes_max: self.fetch_bytes_max,
             send_bytes_max: self.send_bytes_max,
             look_bytes_max: self.look_bytes_max,
+            webhook: self.webhook.clone(),
         }
     }
 }
@@ -433,33 +449,6 @@ fn read_file(file: Option<&Path>) -> Result<Settings, ConfigError> {
             format!("`{}`: {}", path.display(), error.message()),
             "`kadr serve --print-config` prints every key",
         )
-    })
-}
-
-fn access(given: &Settings, file: &Settings) -> Result<Access, ConfigError> {
-    let list = |text: &Option<String>, other: &Option<String>| -> Result<Vec<Place>, ConfigError> {
-        let text = text.clone().or_else(|| other.clone()).unwrap_or_default();
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(|item| {
-                item.parse().map_err(|what: String| {
-                    wrong(what, "a person learns their id from the bot when they are turned away")
-                })
-            })
-            .collect()
-    };
-    let admins = list(&given.admins, &file.admins)?;
-    let admins = admins.into_iter().map(|place| match place {
-        Place::Person(user) => Ok(user),
-        Place::Chat(_) | Place::Topic(..) => Err(wrong(
-            format!("admin `{place}` is no person"),
-            "KADR_ADMINS holds ids of people; KADR_ALLOWED may hold chats",
-        )),
-    });
-    Ok(Access {
-        admins: admins.collect::<Result<_, _>>()?,
-        allowed: list(&given.allowed, &file.allowed)?,
     })
 }
 

@@ -132,7 +132,7 @@ fn registered<T: Collector + Clone + 'static>(registry: &Registry, made: prometh
 /// What has to move for the process to be alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Organ {
-    /// Asks the platform for updates.
+    /// Asks the platform for updates, or how the webhook is that it sends them to.
     Poller,
     /// Claims jobs that are to be converted.
     Lane,

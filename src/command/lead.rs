@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::metrics::{Organ, moved};
 use crate::store::{Journal, Store, StoreError};
-use crate::telegram::{self, OtherPoller};
+use crate::telegram::{self, Rival};
 
 /// How often a process that stands by says that it lives, and how long it rests after a fault.
 const STAND_BY: Duration = Duration::from_secs(2);
@@ -82,5 +82,5 @@ async fn stand_by() -> Infallible {
 
 /// The database was away, or the leader before this one still polls.
 fn passes(error: &anyhow::Error) -> bool {
-    error.is::<StoreError>() || error.is::<OtherPoller>()
+    error.is::<StoreError>() || error.is::<Rival>()
 }

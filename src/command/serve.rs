@@ -60,9 +60,14 @@ pub(super) fn run(args: Args) -> Result<Exit> {
     let nursery = engine::nursery(isolation)?;
     let watch = Config::watch(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
     let watched_on = watch.map(|watch| listen(watch.address)).transpose()?;
+    let hook = Config::webhook(&args.settings, args.config.as_deref()).map_err(UsageError::from)?;
+    let hooked_on = hook.map(hook_on).transpose()?;
     let raised = walls::raise(confine, &rooms)?;
     let mut config = read(args.settings)?;
     config.worker.nursery = nursery;
+    if let Some(webhook) = &mut config.webhook {
+        webhook.listener = hooked_on.map(Arc::new);
+    }
     let _guards = logs::start(&config.log_dir, config.log_format)?;
     walls::tell(raised.as_ref());
     secrets::dump_no_core();
@@ -78,6 +83,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, UsageError> {
         UsageError::new(
             format!("{address} cannot be watched on: {error}"),
             "choose another port with `--watch`",
+        )
+    })
+}
+
+fn hook_on(address: SocketAddr) -> Result<TcpListener, UsageError> {
+    watch::listen(address).map_err(|error| {
+        UsageError::new(
+            format!("updates cannot be awaited on {address}: {error}"),
+            "choose another address with `--webhook-listen`, and have the proxy pass on to it",
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Tells a supervisor how the service is, by the protocol of systemd (`sd_notify(3)`): ready once updates are asked for, alive
+//! Tells a supervisor how the service is, by the protocol of systemd (`sd_notify(3)`): ready once updates are asked for or sent, alive
 //! while `/healthz` would say so, stopping once it was asked to. Silent where nobody supervises (`NOTIFY_SOCKET`).
 
 use std::convert::Infallible;

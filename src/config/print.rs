@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Config;
+use super::{Config, Watch, Webhook};
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -10,7 +10,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// As `--print-config` shows it: TOML that `kadr.toml` could hold, but for the secret.
+/// As `--print-config` shows it: TOML that `kadr.toml` could hold, but for the secrets.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -34,6 +34,7 @@ impl fmt::Display for Config {
             queue,
             isolation,
             watch,
+            webhook,
         } = self;
         writeln!(f, "token = \"(hidden)\"")?;
         writeln!(f, "api_url = {api_url:?}")?;
@@ -76,12 +77,24 @@ impl fmt::Display for Config {
         writeln!(f, "grace_s = {}", worker.grace.as_secs())?;
         writeln!(f, "confine = \"{}\"", worker.limits.confine)?;
         write!(f, "isolation = \"{isolation}\"")?;
-        if let Some(watch) = watch {
-            write!(f, "\nwatch = \"{}\"", watch.address)?;
-            if watch.token.is_some() {
-                write!(f, "\nwatch_token = \"(hidden)\"")?;
-            }
-        }
-        Ok(())
+        doors(f, watch.as_ref(), webhook.as_ref())
     }
+}
+
+/// Where the process listens, if anywhere.
+fn doors(f: &mut fmt::Formatter<'_>, watch: Option<&Watch>, webhook: Option<&Webhook>) -> fmt::Result {
+    if let Some(watch) = watch {
+        write!(f, "\nwatch = \"{}\"", watch.address)?;
+        if watch.token.is_some() {
+            write!(f, "\nwatch_token = \"(hidden)\"")?;
+        }
+    }
+    if let Some(webhook) = webhook {
+        write!(f, "\nwebhook_url = {:?}", webhook.url.as_str())?;
+        write!(f, "\nwebhook_listen = \"{}\"", webhook.listen)?;
+        if webhook.secret.is_some() {
+            write!(f, "\nwebhook_secret = \"(hidden)\"")?;
+        }
+    }
+    Ok(())
 }

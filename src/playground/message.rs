@@ -70,6 +70,15 @@ pub struct Poll {
     pub status: u16,
 }
 
+/// An update that was sent to the webhook, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number.
+    pub update: i64,
+    /// HTTP status; 0 where no answer came.
+    pub status: u16,
+}
+
 /// What the bot showed in one chat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::mode::{self, Server};
 use super::params::Params;
 use super::world::{BOT_ID, Refusal, World, bad};
-use super::{commands, edit, send, wire};
+use super::{commands, edit, send, webhook, wire};
 
 const ANSWER_CHARS_MAX: usize = 200;
 const ACTIONS: [&str; 11] = [
@@ -28,17 +28,9 @@ pub(super) fn call(world: &mut World, method: &str, params: &mut Params) -> Resu
     }
     match method {
         "getme" => Ok(wire::me()),
-        "getwebhookinfo" => {
-            let pending = world.pending_count();
-            Ok(json!({ "url": "", "has_custom_certificate": false, "pending_update_count": pending }))
-        }
-        "deletewebhook" => {
-            if params.flag("drop_pending_updates") {
-                world.confirm(i64::MAX);
-            }
-            Ok(json!(true))
-        }
-        "setwebhook" => Err(bad("bad webhook: An HTTPS URL must be provided for webhook")),
+        "getwebhookinfo" => Ok(webhook::info(world)),
+        "deletewebhook" => Ok(webhook::delete(world, params)),
+        "setwebhook" => webhook::set(world, params),
         "setmycommands" => commands::set(world, params),
         "getmycommands" => Ok(commands::get(world, params)),
         "deletemycommands" => Ok(commands::delete(world, params)),

@@ -8,13 +8,15 @@
 //! draft    what a message will hold; html, entities: formatted words; kinds, webm: what an upload ends as
 //! mode     which server it behaves as: the cloud's, or one's own
 //! world    users, chats, messages, files, updates: plain state behind one mutex with a bell
-//! people   what is done to it by people, bot: by the bot; updates: polls and what is remembered; rates: flood control
+//! people   what is done to it by people, bot: by the bot; updates: what waits for it and what is remembered; rates: flood
+//!          control
+//! webhook  updates that are sent instead of being asked for
 //! wire     the state in the shapes of the Bot API
 //! page     the chat page, and the control plane by HTTP
 //! ```
 //!
 //! [`Playground`] is the control plane in Rust: what the page does by HTTP, tests do by method. Absent: accounts,
-//! encryption, webhooks, anything beyond loopback.
+//! encryption, anything beyond loopback but webhooks.
 
 mod bot;
 mod commands;
@@ -36,6 +38,7 @@ mod rates;
 mod send;
 mod server;
 mod updates;
+mod webhook;
 mod webm;
 mod wire;
 mod world;
@@ -53,7 +56,7 @@ use tokio_util::task::TaskTracker;
 
 use self::door::{Cut, Door};
 pub use self::fault::Fault;
-pub use self::message::{Call, Counts, Message, Poll, SendAs};
+pub use self::message::{Call, Counts, Delivery, Message, Poll, SendAs};
 pub use self::mode::Server;
 use self::world::{Shared, World};
 
@@ -72,6 +75,8 @@ pub struct Playground {
     shared: Arc<Shared>,
     address: SocketAddr,
     server: JoinHandle<()>,
+    /// Sends updates to a webhook.
+    sender: JoinHandle<()>,
     stop: CancellationToken,
     open: TaskTracker,
 }
@@ -100,10 +105,12 @@ impl Playground {
                 tracing::error!(%error, "the playground stopped");
             }
         });
+        let sender = tokio::spawn(webhook::deliver(Arc::clone(&shared)));
         Ok(Self {
             shared,
             address,
             server,
+            sender,
             stop,
             open,
         })
@@ -113,6 +120,7 @@ impl Playground {
     pub async fn stop(mut self) {
         self.stop.cancel();
         self.server.abort();
+        self.sender.abort();
         let _ = (&mut self.server).await;
         self.open.close();
         self.open.wait().await;
@@ -331,7 +339,8 @@ impl Playground {
 
 /// What goes wrong, and under which rules.
 impl Playground {
-    /// Plans a fault for the next calls of a method; `*` means every method, `download` the files.
+    /// Plans a fault for the next calls of a method; `*` means every method, `download` the files, `webhook` the updates
+    /// that are sent: of those [`Fault::LostAnswer`] arrives, and nothing else does.
     pub fn plan(&self, method: &str, times: u32, fault: Fault) {
         self.plan_by_chance(method, times, 1.0, fault);
     }
@@ -421,6 +430,18 @@ impl Playground {
         self.shared.read(|world| world.polls.iter().cloned().collect())
     }
 
+    /// Every update that was sent to a webhook so far, each time that it was, in the order in which they ended.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.read(|world| world.deliveries.iter().cloned().collect())
+    }
+
+    /// How many updates wait for the bot.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.shared.read(|world| world.pending_count())
+    }
+
     /// Waits until the chat satisfies `done`; `None` when the time is over.
     pub async fn wait<T>(
         &self,
@@ -447,5 +468,6 @@ impl Drop for Playground {
     fn drop(&mut self) {
         self.stop.cancel();
         self.server.abort();
+        self.sender.abort();
     }
 }

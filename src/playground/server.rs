@@ -20,6 +20,7 @@ use super::message::Poll;
 use super::methods;
 use super::mode::Server;
 use super::params::{self, Intake, Params};
+use super::webhook;
 use super::world::{Refusal, Shared, TOKEN};
 
 const POLL_S_MAX: u64 = 50;
@@ -169,7 +170,7 @@ fn refusal(Refusal(code, description, retry_after): &Refusal) -> Response {
     response
 }
 
-/// Long polling: an offset confirms all before it; a second poller turns the first away.
+/// Long polling: an offset confirms all before it; a second poller turns the first away, and so does a webhook.
 async fn poll(shared: &Shared, params: &Params) -> Response {
     let offset = params.number("offset");
     let timeout_s = params.number("timeout").unsigned_abs().min(POLL_S_MAX);
@@ -178,23 +179,28 @@ async fn poll(shared: &Shared, params: &Params) -> Response {
         _ => UPDATES_MAX,
     };
     let turn = shared.read(|world| {
+        if world.webhook.is_some() {
+            return None;
+        }
         world.polling += 1;
         world.confirm(offset);
-        if let Value::Array(kinds) = params.object("allowed_updates") {
-            world.allowed = kinds
-                .iter()
-                .filter_map(|kind| Some(kind.as_str()?.to_owned()))
-                .collect();
-        }
-        world.polling
+        world.allow(params);
+        Some(world.polling)
     });
+    let Some(turn) = turn else {
+        let refused = webhook::conflict();
+        let (given, status) = (Vec::new(), refused.0);
+        shared.read(|world| world.record_poll(Poll { offset, given, status }));
+        return refusal(&refused);
+    };
     shared.changed.notify_waiters();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_s);
     let outcome = loop {
         let changed = shared.changed.notified();
-        let (updates, mine) = shared.read(|world| (world.pending(limit), world.polling == turn));
+        let (updates, mine, hooked) =
+            shared.read(|world| (world.pending(limit), world.polling == turn, world.webhook.is_some()));
         if !mine {
-            break Err(conflict());
+            break Err(if hooked { webhook::taken_over() } else { conflict() });
         }
         if shared.read(|world| world.logged_out) {
             break Err(Refusal(400, "Logged out".to_owned(), None));

@@ -1,10 +1,11 @@
-//! Updates for the bot's polls, and what is remembered of all calls.
+//! Updates for the bot, however it takes them, and what is remembered of all calls.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::message::{Call, Counts, Poll};
+use super::message::{Call, Counts, Delivery, Poll};
+use super::params::Params;
 use super::people::CALLBACK_KEPT;
 use super::world::{Refusal, World};
 
@@ -18,6 +19,16 @@ impl World {
         self.update_next += 1;
         let update = json!({ "update_id": self.update_next, kind: body });
         self.updates.push_back((Instant::now(), update));
+    }
+
+    /// Takes note of the kinds of updates that are wanted, where a call says so.
+    pub(super) fn allow(&mut self, params: &Params) {
+        if let Value::Array(kinds) = params.object("allowed_updates") {
+            self.allowed = kinds
+                .iter()
+                .filter_map(|kind| Some(kind.as_str()?.to_owned()))
+                .collect();
+        }
     }
 
     /// Confirms all updates before `offset`; a negative one keeps so many of the last.
@@ -64,6 +75,13 @@ impl World {
             self.polls.pop_front();
         }
         self.polls.push_back(poll);
+    }
+
+    pub(super) fn record_delivery(&mut self, delivery: Delivery) {
+        if self.deliveries.len() >= CALLS_MAX {
+            self.deliveries.pop_front();
+        }
+        self.deliveries.push_back(delivery);
     }
 
     pub(super) fn counts(&self, chat: i64) -> Counts {

@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 
 use super::fault::Faults;
 use super::files::{self, Stored};
-use super::message::{Call, Message, Poll};
+use super::message::{Call, Delivery, Message, Poll};
 use super::mode::Server;
 use super::rates::Rates;
+use super::webhook::Webhook;
 use super::webm;
 
 pub(super) const TOKEN: &str = "1000001:playground-token-of-no-value-0000000";
@@ -87,12 +88,15 @@ pub(super) struct World {
     pub(super) rates: Rates,
     pub(super) calls: VecDeque<Call>,
     pub(super) polls: VecDeque<Poll>,
+    pub(super) deliveries: VecDeque<Delivery>,
     pub(super) callback_deadline: Duration,
     /// Which Bot API server it behaves as.
     pub(super) server: Server,
     /// Left by `logOut`: it answers nothing more.
     pub(super) logged_out: bool,
-    /// Kinds of updates that the last poll asked for; empty for all.
+    /// Where updates are sent to; `None` while they are asked for.
+    pub(super) webhook: Option<Webhook>,
+    /// Kinds of updates that the last poll or webhook asked for; empty for all.
     pub(super) allowed: Vec<String>,
     /// The newest poller's turn; an older one is turned away.
     pub(super) polling: u64,
@@ -156,9 +160,11 @@ impl World {
             rates: Rates::default(),
             calls: VecDeque::new(),
             polls: VecDeque::new(),
+            deliveries: VecDeque::new(),
             callback_deadline: CALLBACK_DEADLINE,
             server: Server::Cloud,
             logged_out: false,
+            webhook: None,
             allowed: Vec::new(),
             polling: 0,
             version: 1,

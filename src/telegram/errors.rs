@@ -95,6 +95,12 @@ impl CallError {
         self.says(&["Logged out"])
     }
 
+    /// Whether updates cannot be asked for because a webhook is set.
+    #[must_use]
+    pub fn is_webhook_set(&self) -> bool {
+        matches!(self, Self::Refused { code: 409, .. }) && self.says(&["webhook", "Webhook"])
+    }
+
     /// Whether the platform itself said nothing: no answer, or one of a gateway before it.
     #[must_use]
     pub fn is_silence(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The only module that knows Telegram.
 //!
 //! ```text
-//! listener   getUpdates -> store.record_updates (commit) -> only then the next offset acknowledges them
+//! poll       getUpdates -> store.record_updates (commit) -> only then the next offset acknowledges them
+//! webhook    the same updates as the platform sends them: POST -> store.record_updates (commit) -> only then 200
 //! lanes      one ordered task a chat: a slow or panicking handler harms no other chat; a press on Cancel overtakes
 //! intake     pure: update -> file | command | press | nothing
 //! wish       pure: words of a caption or a command -> what is wanted
@@ -51,12 +52,14 @@ pub mod local;
 pub mod looks;
 pub mod pace;
 mod parcel;
+mod poll;
 mod presses;
 pub mod pulse;
 mod settings;
 pub mod text;
 pub mod throttle;
 pub mod turns;
+pub mod webhook;
 pub mod wish;
 
 use std::collections::HashMap;
@@ -78,9 +81,10 @@ use self::local::Shared;
 use self::pulse::{Patience, Pulse};
 use self::throttle::Throttle;
 use self::turns::Turns;
+use self::webhook::Webhook;
 use crate::crash::point;
 use crate::job::Lang;
-use crate::metrics::{Organ, metrics, moved};
+use crate::metrics::metrics;
 use crate::store::{InboxUpdate, QueueLimits, Store};
 
 /// The cloud server hands out files up to here, bytes (telegram-bot-api: `20 << 20`).
@@ -91,10 +95,14 @@ pub const SEND_BYTES_MAX: u64 = 50_000_000;
 pub const LOCAL_BYTES_MAX: u64 = 4000 * (512 << 10);
 
 const LOGGED_OUT: &str = "the bot is logged out of this Bot API server, which lets it back in 10 minutes after that";
+const NO_TOKEN: &str = "Telegram does not know this token";
 const LOG_OUT_S: u64 = 30;
-const POLL_S: u64 = 25;
+/// A call of the start.
+const START_S: u64 = 15;
+/// Kinds of updates that are handled, however they come.
+const ALLOWED_UPDATES: [&str; 2] = ["message", "callback_query"];
 const BACK_OFF: Duration = Duration::from_secs(2);
-/// However long a flood limit is said to last, polls are tried again after this.
+/// However long a flood limit is said to last, updates are asked for again after this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// The longest wait for a store that fails, or a platform that takes no answer; and tries of an answer that it does not
 /// take while it answers others: half an hour and more.
@@ -105,10 +113,19 @@ const HANDLERS_GRACE: Duration = Duration::from_secs(10);
 /// Chats that may have a lane at once; beyond it idle ones are closed.
 const LANES_MAX: usize = 10_000;
 
-/// Another process asks for the updates of this bot.
-#[derive(Debug, thiserror::Error)]
-#[error("another process polls with this token; stop it first")]
-pub struct OtherPoller;
+/// Another process takes the updates of this bot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rival {
+    /// It polls.
+    #[error("another process polls with this token; stop it first")]
+    Polls,
+    /// It set a webhook while this one polled.
+    #[error("another process set a webhook for this bot; stop it first")]
+    SetWebhook,
+    /// It removed or changed the webhook that this one had set.
+    #[error("another process took this bot's updates: the webhook is no longer ours; stop it first")]
+    TookWebhook,
+}
 
 /// How to reach Telegram.
 #[derive(Clone)]
@@ -135,6 +152,8 @@ pub struct Options {
     pub send_bytes_max: u64,
     /// The largest file that is looked at for a question, bytes; 0 for none.
     pub look_bytes_max: u64,
+    /// Where the platform sends updates to; `None` to ask for them.
+    pub webhook: Option<Webhook>,
 }
 
 impl std::fmt::Debug for Options {
@@ -156,7 +175,7 @@ pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
         .await
     {
         Ok(_) => Ok(()),
-        Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
+        Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!(NO_TOKEN),
         Err(CallError::Refused { description, .. }) => anyhow::bail!("refused: {description}"),
         Err(CallError::Unsent(what) | CallError::Lost(what)) => anyhow::bail!("no answer: {what}"),
         Err(CallError::Disk(error)) => Err(error.into()),
@@ -166,9 +185,14 @@ pub async fn log_out(api_url: &str, token: &str) -> anyhow::Result<()> {
 /// Listens and answers until `shutdown`.
 ///
 /// # Errors
-/// Where the token is refused, another process polls with it, or the store fails.
+/// Where the token is refused, another process takes the updates, the webhook's address cannot be listened on, or the
+/// store fails.
 pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationToken) -> anyhow::Result<()> {
     let api = Api::of(&options)?;
+    let mut hook = match &options.webhook {
+        Some(webhook) => Some(webhook::Hook::open(webhook, &shutdown)?),
+        None => None,
+    };
     let Some(name) = introduce(&api, &shutdown).await? else {
         return Ok(());
     };
@@ -194,34 +218,23 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
     for update in store.unhandled_updates().await? {
         lanes.put(update);
     }
-    let outcome = listen(&api, &store, &mut lanes, &shutdown).await;
+    let outcome = match &mut hook {
+        Some(hook) => hook.listen(&api, &store, &mut lanes, &shutdown).await,
+        None => poll::listen(&api, &store, &mut lanes, &shutdown).await,
+    };
     let tasks = lanes.close();
     if tokio::time::timeout(HANDLERS_GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("handlers were still busy; their updates come again after the restart");
     }
+    // Until here the door of a webhook answered that the bot is stopping.
+    drop(hook);
     outcome
 }
 
 /// Asks who we are until there is an answer, and sets the commands. `None` at shutdown.
 async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Option<String>> {
-    let mut patience = Patience::default();
-    let me = loop {
-        let rest = match api.call("getMe", &json!({}), 15).await {
-            Ok(me) => break me,
-            Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!("Telegram does not know this token"),
-            Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
-            Err(error) => {
-                let (rest, is_told) = patience.failed(Instant::now());
-                if is_told {
-                    tracing::warn!(?error, "Telegram does not answer yet");
-                }
-                rest
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            () = shutdown.cancelled() => return Ok(None),
-        }
+    let Some(me) = insist(api, "getMe", &json!({}), shutdown, |words| words).await? else {
+        return Ok(None);
     };
     for (lang, code) in [(Lang::En, ""), (Lang::Ru, "ru")] {
         let commands: Vec<Value> = ["start", "help", "convert", "auto", "info", "again", "queue", "cancel", "settings", "forget_me"]
@@ -229,95 +242,84 @@ async fn introduce(api: &Api, shutdown: &CancellationToken) -> anyhow::Result<Op
             .map(|name| json!({ "command": name, "description": text::say(lang, &format!("command-{}", name.replace('_', "-"))) }))
             .collect();
         let body = json!({ "commands": commands, "language_code": code });
-        if let Err(error) = api.call("setMyCommands", &body, 15).await {
+        if let Err(error) = api.call("setMyCommands", &body, START_S).await {
             tracing::warn!(?error, "the commands were not set");
         }
     }
     Ok(Some(me["username"].as_str().unwrap_or("bot").to_owned()))
 }
 
-/// The offset moves only past what is on disk.
-async fn listen<S: Store>(
+/// A call without which nothing begins: made until it succeeds. `None` at shutdown. `hide` takes out of the platform's
+/// words what the log must not hold.
+async fn insist(
     api: &Api,
-    store: &S,
-    lanes: &mut Lanes<S>,
+    method: &str,
+    body: &Value,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let (mut offset, mut patience) = (0, Patience::default());
-    while !shutdown.is_cancelled() {
-        moved(Organ::Poller);
-        let body = json!({
-            "offset": offset,
-            "timeout": POLL_S,
-            "allowed_updates": ["message", "callback_query"],
-        });
-        let polled = tokio::select! {
-            polled = api.call("getUpdates", &body, POLL_S + 10) => polled,
-            () = shutdown.cancelled() => return Ok(()),
+    hide: impl Fn(String) -> String,
+) -> anyhow::Result<Option<Value>> {
+    let mut patience = Patience::default();
+    loop {
+        let outcome = tokio::select! {
+            outcome = api.call(method, body, START_S) => outcome,
+            () = shutdown.cancelled() => return Ok(None),
         };
-        let updates = match polled {
-            Ok(Value::Array(updates)) => updates,
-            Ok(_) => continue,
-            Err(CallError::Refused { code: 409, .. }) => {
-                return Err(OtherPoller.into());
-            }
-            Err(CallError::Refused { code: 401, .. }) => anyhow::bail!("Telegram no longer knows this token"),
+        let rest = match outcome {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(CallError::Refused { code: 401 | 404, .. }) => anyhow::bail!(NO_TOKEN),
             Err(error) if error.is_logged_out() => anyhow::bail!(LOGGED_OUT),
             Err(error) => {
                 let (rest, is_told) = patience.failed(Instant::now());
                 if is_told {
-                    tracing::warn!(?error, "no updates; it is tried on, and told every 10 minutes");
+                    let words = hide(format!("{error:?}"));
+                    if error.is_silence() {
+                        tracing::warn!(method, error = %words, "Telegram does not answer yet");
+                    } else {
+                        tracing::warn!(method, error = %words, "Telegram refuses what must be; it is asked on");
+                    }
                 }
-                let wait = match &error {
-                    CallError::Refused {
-                        retry_after_s: Some(seconds),
-                        ..
-                    } => Duration::from_secs(*seconds).clamp(rest, RETRY_AFTER_MAX),
-                    _ => rest,
-                };
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = shutdown.cancelled() => return Ok(()),
-                }
-                continue;
+                rest_of(&error, rest)
             }
         };
-        if let Some(silent) = patience.succeeded(Instant::now()) {
-            tracing::info!(silent_s = silent.as_secs(), "updates come again");
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = shutdown.cancelled() => return Ok(None),
         }
-        let updates = numbered(updates);
-        let Some(last) = updates.iter().map(|update| update.update_id).max() else {
-            continue;
-        };
-        point("polled");
-        match store.record_updates(updates).await {
-            Ok(new) => {
-                point("recorded");
-                metrics().recorded(new.len());
-                offset = last + 1;
-                for update in new {
-                    lanes.put(update);
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "updates were not written down, so they are not acknowledged");
-                tokio::time::sleep(BACK_OFF).await;
-            }
-        }
+    }
+}
+
+/// How long to rest after a failed call: as the platform wants it, within bounds.
+fn rest_of(error: &CallError, rest: Duration) -> Duration {
+    match error {
+        CallError::Refused {
+            retry_after_s: Some(seconds),
+            ..
+        } => Duration::from_secs(*seconds).clamp(rest, RETRY_AFTER_MAX),
+        _ => rest,
+    }
+}
+
+/// Writes updates down and hands those that are new to their lanes. Answers the store's refusal: then nothing was done, and
+/// they must not be acknowledged.
+async fn take<S: Store>(store: &S, lanes: &mut Lanes<S>, updates: Vec<InboxUpdate>) -> crate::store::Result<()> {
+    point("polled");
+    let new = store.record_updates(updates).await.inspect_err(|error| {
+        tracing::error!(%error, "updates were not written down, so they are not acknowledged");
+    })?;
+    point("recorded");
+    metrics().recorded(new.len());
+    for update in new {
+        lanes.put(update);
     }
     Ok(())
 }
 
-/// As they go to the inbox; what has no number is nothing of the platform's.
-fn numbered(updates: Vec<Value>) -> Vec<InboxUpdate> {
-    let updates = updates.into_iter().filter_map(|update| {
-        let update_id = update["update_id"].as_i64()?;
-        Some(InboxUpdate {
-            update_id,
-            payload: update.to_string(),
-        })
-    });
-    updates.collect()
+/// As it goes to the inbox; what has no number is nothing of the platform's.
+fn numbered(update: &Value) -> Option<InboxUpdate> {
+    Some(InboxUpdate {
+        update_id: update["update_id"].as_i64()?,
+        payload: update.to_string(),
+    })
 }
 
 /// One ordered lane a chat.

@@ -1,7 +1,8 @@
 //! Whether the platform answers at all, and how often it is asked while it does not. Pure: the clock is an argument.
 //!
 //! A call that fails says little; one that fails while nothing else is answered either says that the platform is away. Then
-//! the worker claims nothing and no job loses a try. The listener's poll is the probe, and the first answer ends the outage.
+//! the worker claims nothing and no job loses a try. The listener's poll is the probe, or its
+//! question after the webhook, and the first answer ends the outage.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -210,7 +210,7 @@ fn the_example_has_every_key_with_its_default() {
         }
     }
     // With examples for what has no default left out, both decide the same.
-    let examples = ["token", "api_local", "watch", "fetch_max", "send_max"];
+    let examples = ["token", "api_local", "watch", "webhook", "fetch_max", "send_max"];
     let defaults: String = example
         .lines()
         .filter_map(|line| line.strip_prefix("# "))

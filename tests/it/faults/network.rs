@@ -38,9 +38,13 @@ enum Way {
     Album,
     /// Settings of a group, asked for by one who may.
     Group,
+    /// The bot starts, as one that updates are sent to.
+    Hook,
+    /// The same, and starts again as one that asks for them.
+    Unhook,
 }
 
-const METHODS: [(&str, Way); 22] = [
+const METHODS: [(&str, Way); 25] = [
     ("getme", Way::Start),
     ("setmycommands", Way::Start),
     ("getupdates", Way::Card),
@@ -63,6 +67,9 @@ const METHODS: [(&str, Way); 22] = [
     ("senddocument", Way::Gone("play file")),
     ("sendmediagroup", Way::Album),
     ("getchatmember", Way::Group),
+    ("getwebhookinfo", Way::Hook),
+    ("setwebhook", Way::Hook),
+    ("deletewebhook", Way::Unhook),
 ];
 
 const TROUBLES: [&str; 7] = ["reset", "flood", "500", "502 page", "lost answer", "cut answer", "hang"];
@@ -125,6 +132,21 @@ async fn talk(bot: &mut Bot, method: &str, way: Way, fault: Fault) {
     match way {
         Way::Start => {
             bot.stop().await;
+            plan(bot);
+            bot.resume().await;
+            send(bot, "play");
+        }
+        Way::Hook | Way::Unhook => {
+            bot.stop().await;
+            bot.playground.set_server(kadr::playground::Server::Web);
+            crate::webhook::hook(&mut bot.settings);
+            if way == Way::Unhook {
+                bot.resume().await;
+                bot.until(1, |_| (bot.playground.count("setwebhook") > 0).then_some(()))
+                    .await;
+                bot.stop().await;
+                bot.settings.webhook_url = None;
+            }
             plan(bot);
             bot.resume().await;
             send(bot, "play");
@@ -299,7 +321,8 @@ async fn no_trouble_at_any_call_loses_a_job_or_sends_a_video_twice() {
 fn every_method_that_the_bot_calls_is_in_the_table() {
     let mut called = BTreeSet::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telegram");
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let entries = [folder.clone(), folder.join("webhook")].map(|folder| std::fs::read_dir(folder).unwrap());
+    for entry in entries.into_iter().flatten() {
         let path = entry.unwrap().path();
         let Ok(text) = std::fs::read_to_string(&path) else {
             continue;

@@ -33,9 +33,12 @@ pub(crate) async fn playground_in(folder: &Path) -> Playground {
 pub(crate) struct Bot {
     pub(crate) playground: Playground,
     pub(crate) folder: tempfile::TempDir,
-    settings: Settings,
+    /// As it starts the next time.
+    pub(crate) settings: Settings,
     /// After so much silence the platform is away; `None` as in earnest.
     pub(crate) away_after: Option<Duration>,
+    /// Opened beforehand for the webhook.
+    pub(crate) listener: Option<Arc<std::net::TcpListener>>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     /// Of the running bot.
     store: Option<Journal>,
@@ -51,11 +54,14 @@ impl Bot {
         Self::start_in(tempfile::tempdir().unwrap(), settings, false).await
     }
 
-    /// In a folder that the settings speak of; `local` makes the playground a server of one's own.
+    /// In a folder that the settings speak of; `local` makes the playground a server of one's own. So does a webhook, for
+    /// the cloud's sends to no address of this machine.
     pub(crate) async fn start_in(folder: tempfile::TempDir, settings: Settings, local: bool) -> Self {
         let playground = playground_in(folder.path()).await;
         if local {
             playground.set_server(Server::Local);
+        } else if settings.webhook_url.is_some() {
+            playground.set_server(Server::Web);
         }
         playground.add_user(2, "Борис", "ru");
         playground.add_user(3, "Chen", "en");
@@ -64,6 +70,7 @@ impl Bot {
             folder,
             settings,
             away_after: None,
+            listener: None,
             running: None,
             store: None,
         };
@@ -90,6 +97,9 @@ impl Bot {
         }
         if config.isolation == Isolation::Process {
             config.worker.nursery = Some(crate::isolation::nursery());
+        }
+        if let Some(webhook) = &mut config.webhook {
+            webhook.listener.clone_from(&self.listener);
         }
         let store = Journal::open(&config.database).await.unwrap();
         let courier = std::sync::Arc::new(TelegramCourier::new(&config.telegram(), store.clone()).unwrap());

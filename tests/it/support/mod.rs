@@ -107,3 +107,20 @@ pub(crate) fn pixel(path: &Path, x: u32, y: u32) -> [u8; 3] {
         .expect("ffmpeg runs");
     output.stdout[..3].try_into().expect("one pixel")
 }
+
+/// An address of this machine that was free a moment ago.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Waits for what rings no bell.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it did not happen: {what}");
+}

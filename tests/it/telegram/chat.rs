@@ -249,6 +249,7 @@ async fn hand() -> Hand {
             fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
             send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
             look_bytes_max: 0,
+            webhook: None,
         },
         store.clone(),
     )

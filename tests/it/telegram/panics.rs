@@ -122,6 +122,7 @@ async fn a_panic_in_one_chat_harms_no_other_and_is_not_tried_again() {
         fetch_bytes_max: kadr::telegram::FETCH_BYTES_MAX,
         send_bytes_max: kadr::telegram::SEND_BYTES_MAX,
         look_bytes_max: 0,
+        webhook: None,
         limits: QueueLimits {
             per_user_max: 5,
             total_max: 5,
