@@ -1,9 +1,14 @@
 //! The store against a model in memory: random sequences, the same answers and the same listing after each step.
 
+use std::cell::RefCell;
+use std::path::Path;
+
 use kadr::job::{JobId, Phase, Reason, Status, UserId};
 use kadr::store::{CancelAnswer, Claim, Enqueued, Outcome, QueueLimits, Store};
 use proptest::prelude::*;
+use tempfile::TempDir;
 
+use super::place::empty;
 use super::{ENGINE, ONE_EACH, open, request};
 
 const LIMITS: QueueLimits = QueueLimits {
@@ -126,9 +131,8 @@ impl Model {
     clippy::too_many_lines,
     reason = "one arm a step reads better than a function a step"
 )]
-async fn play(steps: Vec<Step>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path()).await;
+async fn play(folder: &Path, steps: Vec<Step>) {
+    let mut store = open(folder).await;
     let mut model = Model::default();
     let mut claims: Vec<Claim> = Vec::new();
     for (update, step) in (0_i64..).zip(steps) {
@@ -235,7 +239,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Crash => {
                 drop(store);
-                store = open(folder.path()).await;
+                store = open(folder).await;
                 store
                     .recover(claims.iter().map(|claim| claim.job.id).collect())
                     .await
@@ -284,6 +288,14 @@ proptest! {
 
     #[test]
     fn store_answers_like_its_model(steps in prop::collection::vec(step(), 1..40)) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(play(steps));
+        thread_local! { static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) } }
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let folder = match FOLDER.take() {
+                Some(folder) => empty(folder).await,
+                None => tempfile::tempdir().unwrap(),
+            };
+            play(folder.path(), steps).await;
+            FOLDER.set(Some(folder));
+        });
     }
 }
