@@ -6,73 +6,25 @@
 //! stdout            NDJSON, a line a length and one for the inbox
 //! ```
 
+mod support;
+
 use std::error::Error;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use kadr::job::{Announced, ChatId, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Request, Source, UserId};
-use kadr::media::Preset;
-use kadr::store::Journal;
-use kadr::store::{ClaimLimits, Enqueued, InboxUpdate, Outcome, QueueLimits, Store};
+use kadr::job::Phase;
+use kadr::store::{Enqueued, InboxUpdate, Journal, Outcome, Store};
 use serde_json::{Value, json};
+
+use self::support::{CLAIM, ENGINE, QUEUE, parcel, request};
 
 type Outcomes<T> = Result<T, Box<dyn Error>>;
 
 const LENGTHS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const PEOPLE_MAX: usize = 10_000;
 const ROUNDS: usize = 500;
-const ENGINE: &str = "bench";
-const QUEUE: QueueLimits = QueueLimits {
-    per_user_max: 1_000_000,
-    total_max: 1_000_000,
-    per_day_max: None,
-};
-const CLAIM: ClaimLimits = ClaimLimits {
-    running_per_user_max: 1,
-    deliver_only: false,
-};
 /// As one answer of the platform brings them.
 const UPDATES: usize = 100;
-
-fn request(number: usize, people: usize) -> Request {
-    // Not in order: a queue of people who come one after another would be sorted already.
-    let user = i64::try_from(number * 7919 % people).unwrap_or(0) + 1;
-    Request {
-        origin: Origin {
-            chat: ChatId(user),
-            user: UserId(user),
-            message: MessageId(1),
-            group: false,
-            lang: Lang::En,
-        },
-        source: Source {
-            file_id: format!("file-{number}"),
-            file_unique_id: format!("unique-{number}"),
-            size_bytes: Some(1_000_000),
-            announced: Announced::default(),
-        },
-        wish: Preset::Play.into(),
-        batch: None,
-    }
-}
-
-fn parcel() -> Parcel {
-    Parcel {
-        kind: ParcelKind::Video,
-        width: 1280,
-        height: 720,
-        duration_s: 10.0,
-        in_bytes: 2_000_000,
-        out_bytes: 1_000_000,
-        video_copied: false,
-        audio_copied: true,
-        silent: false,
-        wall_s: 1.0,
-        warnings: Vec::new(),
-        file_id: None,
-        look: None,
-    }
-}
 
 /// One operation's times.
 #[derive(Default)]
