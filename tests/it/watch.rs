@@ -1,12 +1,14 @@
 //! The door for who watches: what a supervisor, Prometheus and a person with a browser get of a bot that runs.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
 use kadr::playground::{Message, Playground, SendAs};
 use serde_json::Value;
 
 use crate::support::bot::{WAIT, playground_in};
+use crate::support::fake_driver::FakeDriver;
 use crate::support::playable_mkv;
 use crate::support::served::{Served, serve_on};
 
@@ -20,13 +22,18 @@ struct Door {
 
 impl Door {
     fn of(playground: &Playground, folder: &std::path::Path) -> Self {
+        Self::with(playground, folder, |_| {})
+    }
+
+    fn with(playground: &Playground, folder: &std::path::Path, more: impl FnOnce(&mut Command)) -> Self {
         // Free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let bot = Served::spawn(
-            serve_on(playground, folder)
-                .env("KADR_WATCH", address.to_string())
-                .env("KADR_WATCH_TOKEN", TOKEN),
-        );
+        let mut command = serve_on(playground, folder);
+        command
+            .env("KADR_WATCH", address.to_string())
+            .env("KADR_WATCH_TOKEN", TOKEN);
+        more(&mut command);
+        let bot = Served::spawn(&mut command);
         Self {
             bot,
             base: format!("http://{address}"),
@@ -234,4 +241,39 @@ async fn a_log_in_json_is_an_object_a_line_with_its_job() {
         "{delivered}"
     );
     assert!(!log.contains("Canary"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_of_gpus_is_told_as_their_driver_tells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    let driver = FakeDriver::new();
+    let door = Door::with(&playground, folder.path(), |command| {
+        command
+            .env("LD_LIBRARY_PATH", driver.folder())
+            .env("KADR_DEVICE", "auto");
+    });
+    door.until_ready().await;
+    let (_, text) = door.get("/metrics", Some(TOKEN)).await;
+    for name in [
+        "kadr_gpu_encoder_sessions",
+        "kadr_gpu_encoder_ratio",
+        "kadr_gpu_decoder_ratio",
+        "kadr_gpu_ratio",
+        "kadr_gpu_memory_used_bytes",
+        "kadr_gpu_memory_bytes",
+    ] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name}{{gpu=\"0\",name=")));
+        let value = line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        assert!(value.is_some_and(|value| value >= 0.0), "{name} in\n{text}");
+    }
+    let (_, state) = door.get("/state.json", Some(TOKEN)).await;
+    let known: Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(known["hosts"][0]["role"], "all");
+    assert!(
+        known["hosts"][0]["device"].as_str().unwrap().contains("NVIDIA"),
+        "{state}"
+    );
 }
