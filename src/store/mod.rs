@@ -19,7 +19,7 @@ pub use self::journal::Journal;
 pub use self::postgres::lead::Lead;
 
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Reason, Request, Seen, UserId, Wish};
-use crate::media::Look;
+use crate::media::{Look, Refusal};
 
 /// Which database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -393,6 +393,14 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn want_look(&self, question: Question) -> impl Future<Output = Result<()>> + Send;
     /// The oldest of the looks that are wanted.
     fn take_question(&self) -> impl Future<Output = Result<Option<Question>>> + Send;
+    /// Hands what a look came to over to the process that answers the chats.
+    fn hand_look(
+        &self,
+        question: Question,
+        seen: std::result::Result<Seen, Refusal>,
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// The oldest of the looks that were handed over.
+    fn take_look(&self) -> impl Future<Output = Result<Option<(Question, std::result::Result<Seen, Refusal>)>>> + Send;
     /// Remembers for a day what a file is, and what could be made of it by this engine.
     fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> impl Future<Output = Result<()>> + Send;
     /// What is remembered of it.

@@ -209,13 +209,14 @@ impl<S: Store, C: Courier> Worker<S, C> {
         let canceller = tokio::spawn(self.clone().watch(self.over.clone()));
         let teller = tokio::spawn(self.clone().tell_all(self.over.clone()));
         let sweeper = tokio::spawn(self.clone().sweep(self.over.clone()));
+        let handed = tokio::spawn(self.clone().show_handed(self.over.clone()));
         if self.options.takes_jobs {
             self.take_jobs(&shutdown).await;
         } else {
             shutdown.cancelled().await;
         }
         self.over.cancel();
-        for task in [canceller, teller, sweeper] {
+        for task in [canceller, teller, sweeper, handed] {
             let _ = task.await;
         }
         Ok(())

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -182,6 +183,31 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
+    /// Shows looks that other processes took, while this one answers the chats.
+    pub(super) async fn show_handed(self, stop: CancellationToken) {
+        let mut changes = self.store.changes();
+        loop {
+            while self.leads.load(Ordering::Relaxed) && !self.courier.is_away() {
+                match self.store.take_look().await {
+                    Ok(Some((question, seen))) => {
+                        if let Err(error) = self.courier.show_look(&question, seen).await {
+                            tracing::debug!(%error, "a look was not shown");
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "no look could be taken over");
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
     /// A file that kills who looks at it would kill who converts it.
     async fn hold_against(&self, unique_id: &str, blame: u32) {
         match self.store.crash_of_look(unique_id, blame).await {
@@ -196,8 +222,15 @@ impl<S: Store, C: Courier> Worker<S, C> {
         }
     }
 
-    /// Shows what was seen, and keeps the file only for a question that is still open or the job that it became.
+    /// Shows what was seen, and keeps the file only for a question that is still open or the job that it became. Where another
+    /// process answers the chats it shows it, and the file is kept its time.
     async fn show(&self, question: &Question, seen: Result<Seen, Refusal>) {
+        if !self.leads.load(Ordering::Relaxed) {
+            if let Err(error) = self.store.hand_look(question.clone(), seen).await {
+                tracing::warn!(%error, "a look was not handed over");
+            }
+            return;
+        }
         let is_open = self.courier.show_look(question, seen).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "a look was not shown");
             false

@@ -12,10 +12,10 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 
 use kadr::job::{
-    BLAME_NAMED, BLAME_UNNAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Reason,
-    Request, Source, Status, UserId,
+    BLAME_NAMED, BLAME_UNNAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Question,
+    Reason, Request, Source, Status, UserId,
 };
-use kadr::media::{Look, Preset};
+use kadr::media::{Look, Preset, Refusal};
 use kadr::store::Journal;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Day, Enqueued, InboxUpdate, Outcome, Presence, QueueLimits, Standing, Store,
@@ -989,4 +989,35 @@ async fn processes_say_what_they_are_and_are_told_while_they_live() {
     assert_eq!(told, [("gpu-1", "worker", "NVIDIA L4", 3, 1)]);
     store.end_cleanly().await.unwrap();
     assert_eq!(store.hosts().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn looks_of_another_process_are_handed_over_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.take_look().await.unwrap(), None);
+    let question = |file: &str| Question {
+        origin: request(1, file).origin,
+        source: request(1, file).source,
+        card: MessageId(7),
+        wishes: vec![],
+    };
+    for file in ["first", "second"] {
+        store.hand_look(question(file), Err(Refusal::NotMedia)).await.unwrap();
+    }
+    for file in ["first", "second"] {
+        let taken = store.take_look().await.unwrap();
+        assert_eq!(taken, Some((question(file), Err(Refusal::NotMedia))));
+    }
+    assert_eq!(store.take_look().await.unwrap(), None);
+    store
+        .hand_look(question("third"), Err(Refusal::NotMedia))
+        .await
+        .unwrap();
+    store.forget(UserId(1)).await.unwrap();
+    assert_eq!(
+        store.take_look().await.unwrap(),
+        None,
+        "of somebody who wants to be forgotten"
+    );
 }

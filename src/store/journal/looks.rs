@@ -1,10 +1,11 @@
-//! Looks at files that a question is open about: wanted by the chat's side, taken by the worker's, and what was seen.
+//! Looks at files that a question is open about: wanted by the chat's side, taken by the worker's, and what was seen; where
+//! that is another process, it is handed back, for only the one that answers a chat changes its cards.
 
 use sqlx::{AnyConnection, Row};
 
 use super::rows::{DAY_S, json, now, parse};
 use crate::job::{Question, Seen};
-use crate::media::Look;
+use crate::media::{Look, Refusal};
 use crate::store::Result;
 
 /// Looks of one person that may wait, and of all.
@@ -30,6 +31,31 @@ pub(super) async fn take(connection: &mut AnyConnection) -> Result<Option<Questi
         .fetch_optional(connection)
         .await?;
     row.map(|row| parse(row.get("question"))).transpose()
+}
+
+/// What a look came to, for the process that has the card.
+pub(super) async fn hand(
+    connection: &mut AnyConnection,
+    question: &Question,
+    seen: &std::result::Result<Seen, Refusal>,
+) -> Result<()> {
+    sqlx::query("INSERT INTO handed (person, question, seen) VALUES ($1, $2, $3)")
+        .bind(question.origin.user.0)
+        .bind(json(question)?)
+        .bind(json(seen)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn take_handed(
+    connection: &mut AnyConnection,
+) -> Result<Option<(Question, std::result::Result<Seen, Refusal>)>> {
+    let row = sqlx::query("DELETE FROM handed WHERE id = (SELECT MIN(id) FROM handed) RETURNING question, seen")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((parse(row.get("question"))?, parse(row.get("seen"))?)))
+        .transpose()
 }
 
 pub(super) async fn remember(
@@ -76,6 +102,7 @@ pub(super) async fn look(connection: &mut AnyConnection, file_unique_id: &str) -
 /// At start: nobody waits for a look any more.
 pub(super) async fn forget(connection: &mut AnyConnection) -> Result<()> {
     sqlx::query("DELETE FROM questions").execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM handed").execute(&mut *connection).await?;
     forget_old(connection).await
 }
 

@@ -41,7 +41,7 @@ use super::{
     QueueEntry, QueueLimits, Result, Standing, Store, Totals, postgres::lead,
 };
 use crate::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
-use crate::media::Look;
+use crate::media::{Look, Refusal};
 
 /// This run of this process, as the others see it.
 #[derive(Clone, Debug, Default)]
@@ -195,6 +195,16 @@ impl Store for Journal {
 
     async fn take_question(&self) -> Result<Option<Question>> {
         call!(&self.door, Kind::Write, false, |c| looks::take(c))
+    }
+
+    async fn hand_look(&self, question: Question, seen: std::result::Result<Seen, Refusal>) -> Result<()> {
+        self.ticked(call!(&self.door, Kind::Write, true, |c| looks::hand(
+            c, &question, &seen
+        )))
+    }
+
+    async fn take_look(&self) -> Result<Option<(Question, std::result::Result<Seen, Refusal>)>> {
+        call!(&self.door, Kind::Write, false, |c| looks::take_handed(c))
     }
 
     async fn remember_look(&self, file_unique_id: &str, seen: Seen, engine: &str) -> Result<()> {

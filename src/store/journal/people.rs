@@ -27,6 +27,7 @@ pub(super) async fn forget(connection: &mut AnyConnection, user: UserId) -> Resu
         "DELETE FROM settings WHERE person = $1",
         "DELETE FROM dialogues WHERE person = $1",
         "DELETE FROM questions WHERE person = $1",
+        "DELETE FROM handed WHERE person = $1",
     ] {
         sqlx::query(sql).bind(user.0).execute(&mut *connection).await?;
     }

@@ -96,6 +96,12 @@ CREATE TABLE people (person BIGINT PRIMARY KEY, banned BIGINT NOT NULL);
 -- Until it is lifted: a process that starts lifts it in SQLite alone.
 CREATE TABLE drain (since BIGINT NOT NULL);
 CREATE TABLE questions (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, person BIGINT NOT NULL, question TEXT NOT NULL);
+CREATE TABLE handed (
+    id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    person   BIGINT NOT NULL,
+    question TEXT NOT NULL,
+    seen     TEXT NOT NULL
+);
 CREATE TABLE looks (unique_id TEXT PRIMARY KEY, engine TEXT NOT NULL, seen TEXT NOT NULL, at BIGINT NOT NULL);
 
 -- As SQLite has it, for paths of names alone.

@@ -101,5 +101,7 @@ CREATE TABLE people (person INTEGER PRIMARY KEY, banned INTEGER NOT NULL) STRICT
 CREATE TABLE drain (since INTEGER NOT NULL) STRICT;
 -- Questions whose file somebody should look at; gone at the next start.
 CREATE TABLE questions (id INTEGER PRIMARY KEY AUTOINCREMENT, person INTEGER NOT NULL, question TEXT NOT NULL) STRICT;
+-- What looks came to, for the process that answers the chats where another one looked.
+CREATE TABLE handed (id INTEGER PRIMARY KEY AUTOINCREMENT, person INTEGER NOT NULL, question TEXT NOT NULL, seen TEXT NOT NULL) STRICT;
 -- What was seen of files, for a day.
 CREATE TABLE looks (unique_id TEXT PRIMARY KEY, engine TEXT NOT NULL, seen TEXT NOT NULL, at INTEGER NOT NULL) STRICT;

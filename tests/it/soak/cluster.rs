@@ -10,9 +10,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kadr::playground::Fault;
+use kadr::playground::{Fault, Message, SendAs};
 
-use super::{Crowd, Kind, Stands, say};
+use super::{Crowd, Kind, PEOPLE, Stands, say};
+use crate::support::bot::WAIT;
+use crate::support::playable_mkv;
 use crate::support::served::{Served, serve_on};
 
 const WORKERS: usize = 3;
@@ -66,9 +68,19 @@ struct Cluster {
     crowd: Crowd,
     members: Vec<Member>,
     kills_of_database: usize,
+    look_bytes_max: &'static str,
 }
 
 impl Cluster {
+    async fn new(seed: u64) -> Self {
+        Self {
+            crowd: Crowd::new(seed).await,
+            members: Vec::new(),
+            kills_of_database: 0,
+            look_bytes_max: "0",
+        }
+    }
+
     fn start(&self, name: &str, role: &'static str, bin: Option<&str>) -> Member {
         let folder = self.crowd.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
@@ -89,7 +101,7 @@ impl Cluster {
             .env("KADR_JOBS", "2")
             .env("KADR_QUEUE_PER_USER", "1000")
             .env("KADR_QUEUE_TOTAL", "100000")
-            .env("KADR_LOOK_MAX", "0")
+            .env("KADR_LOOK_MAX", self.look_bytes_max)
             .env("KADR_GRACE", "1")
             .stderr(
                 std::fs::File::options()
@@ -192,11 +204,7 @@ impl Cluster {
 #[ignore = "needs a database server: `ci/cluster`"]
 async fn nothing_is_lost_or_sent_twice_whichever_process_dies() {
     let (jobs, kills) = asked().expect("KADR_CLUSTER=\"JOBS KILLS\"");
-    let mut cluster = Cluster {
-        crowd: Crowd::new(7).await,
-        members: Vec::new(),
-        kills_of_database: 0,
-    };
+    let mut cluster = Cluster::new(7).await;
     cluster
         .crowd
         .playground
@@ -250,13 +258,43 @@ async fn nothing_is_lost_or_sent_twice_whichever_process_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs a database server: `ci/cluster`"]
+async fn what_a_worker_sees_of_a_file_stands_on_the_card_of_the_chat() {
+    let mut cluster = Cluster::new(10).await;
+    cluster.look_bytes_max = "1000000";
+    cluster.add("chat", "chat", None);
+    cluster.add("worker", "worker", None);
+    let playground = &cluster.crowd.playground;
+    let file = cluster.crowd.folder.path().join("film.mkv");
+    std::fs::copy(playable_mkv(), &file).unwrap();
+    let user = PEOPLE.start;
+    playground
+        .send_file_in(user, user, &file, SendAs::Document, "")
+        .unwrap();
+    let looked_at = |chat: &[Message]| {
+        let card = chat
+            .iter()
+            .find(|message| message.from_bot && message.text.contains("H.264"))?;
+        Some(card.id)
+    };
+    let card = playground
+        .wait(user, WAIT, looked_at)
+        .await
+        .expect("the card says what it is");
+    assert!(playground.press_on(user, user, card, "c:play"));
+    let came = |chat: &[Message]| {
+        chat.iter()
+            .any(|message| message.from_bot && message.media.is_some())
+            .then_some(())
+    };
+    playground.wait(user, WAIT, came).await.expect("it is delivered");
+    say("looks: ok, what a worker saw stood on the card, and its choice was delivered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs a database server and a quiet machine: `ci/cluster`"]
 async fn two_workers_do_no_less_than_one() {
-    let mut cluster = Cluster {
-        crowd: Crowd::new(8).await,
-        members: Vec::new(),
-        kills_of_database: 0,
-    };
+    let mut cluster = Cluster::new(8).await;
     cluster.add("chat", "chat", None);
     let mut ratios = Vec::new();
     for round in 0..PACE_ROUNDS {
@@ -287,11 +325,7 @@ async fn two_workers_do_no_less_than_one() {
 #[ignore = "needs a database server and a build of the next version: `ci/cluster upgrade`"]
 async fn versions_work_side_by_side_while_hosts_are_upgraded() {
     let next = std::env::var("KADR_BIN_NEXT").expect("`ci/cluster upgrade` builds it");
-    let mut cluster = Cluster {
-        crowd: Crowd::new(9).await,
-        members: Vec::new(),
-        kills_of_database: 0,
-    };
+    let mut cluster = Cluster::new(9).await;
     // Worker by worker, then the chat, and all the way back.
     let (old, new) = (None, Some(next.as_str()));
     let stages = [

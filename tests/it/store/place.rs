@@ -68,8 +68,9 @@ pub(crate) async fn empty(folder: tempfile::TempDir) -> tempfile::TempDir {
         "drain",
         "looks",
         "questions",
+        "handed",
     ];
-    let sql: String = tables.iter().map(|table| format!("DELETE FROM {table};")).collect();
+    let sql = tables.map(|table| format!("DELETE FROM {table};")).concat();
     write(folder.path(), &sql).await;
     folder
 }

@@ -1,7 +1,7 @@
 //! A handler that panics: other chats, the chat itself and the next start go on.
 
 use kadr::job::{ChatId, Job, JobId, MessageId, Parcel, Phase, Question, Request, Seen, UserId, Wish};
-use kadr::media::Look;
+use kadr::media::{Look, Refusal};
 use kadr::store::Journal;
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Day, Enqueued, Fence, Host, InboxUpdate, Lead, Outcome, Presence, QueueEntry,
@@ -41,6 +41,14 @@ impl Store for Trapped {
 
     async fn lead(&self) -> Lead {
         self.store.lead().await
+    }
+
+    async fn hand_look(&self, question: Question, seen: std::result::Result<Seen, Refusal>) -> Result<()> {
+        self.store.hand_look(question, seen).await
+    }
+
+    async fn take_look(&self) -> Result<Option<(Question, std::result::Result<Seen, Refusal>)>> {
+        self.store.take_look().await
     }
 
     async fn day(&self) -> Result<Day> {
