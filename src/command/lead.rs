@@ -31,15 +31,17 @@ pub(super) async fn answer(
     leads: &AtomicBool,
     shutdown: &CancellationToken,
 ) -> Result<()> {
+    let options = config.telegram();
     if !config.role.chats() {
-        shutdown.cancelled().await;
-        return Ok(());
+        return telegram::probe(&options, shutdown).await;
     }
     while !shutdown.is_cancelled() {
         let lead = tokio::select! {
+            // With a database of one's own it is there at once.
+            biased;
             lead = store.lead() => lead,
+            probed = telegram::probe(&options, shutdown) => return probed,
             never = stand_by() => match never {},
-            () = shutdown.cancelled() => break,
         };
         let stop = shutdown.child_token();
         leads.store(true, Ordering::Relaxed);

@@ -97,6 +97,8 @@ pub const LOCAL_BYTES_MAX: u64 = 4000 * (512 << 10);
 const LOGGED_OUT: &str = "the bot is logged out of this Bot API server, which lets it back in 10 minutes after that";
 const NO_TOKEN: &str = "Telegram does not know this token";
 const LOG_OUT_S: u64 = 30;
+/// How often it is looked whether a call was not answered.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// A call of the start.
 const START_S: u64 = 15;
 /// Kinds of updates that are handled, however they come.
@@ -229,6 +231,31 @@ pub async fn run<S: Store>(options: Options, store: S, shutdown: CancellationTok
     // Until here the door of a webhook answered that the bot is stopping.
     drop(hook);
     outcome
+}
+
+/// In a process that does not answer the chats: asks once whether the platform knows the token, and again whenever a call was
+/// not answered. A worker that has nothing to do would else never learn that an outage is over.
+///
+/// # Errors
+/// Where the token is refused.
+pub async fn probe(options: &Options, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let api = Api::of(options)?;
+    if insist(&api, "getMe", &json!({}), shutdown, |words| words)
+        .await?
+        .is_none()
+    {
+        return Ok(());
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PROBE_EVERY) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        if options.pulse.is_silent() {
+            // Either outcome is told to the pulse.
+            let _ = api.call("getMe", &json!({}), START_S).await;
+        }
+    }
 }
 
 /// Asks who we are until there is an answer, and sets the commands. `None` at shutdown.

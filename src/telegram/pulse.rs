@@ -2,7 +2,7 @@
 //!
 //! A call that fails says little; one that fails while nothing else is answered either says that the platform is away. Then
 //! the worker claims nothing and no job loses a try. The listener's poll is the probe, or its
-//! question after the webhook, and the first answer ends the outage.
+//! question after the webhook, or, in a process that does not answer the chats, `telegram::probe`; the first answer ends the outage.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +52,12 @@ impl Pulse {
     pub fn is_away(&self, now: Instant) -> bool {
         self.silent_since()
             .is_some_and(|since| now.saturating_duration_since(since) >= self.away_after)
+    }
+
+    /// Whether the last call was not answered.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent_since().is_some()
     }
 
     fn silent_since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -106,7 +112,10 @@ mod tests {
     #[test]
     fn one_call_that_fails_is_no_outage_and_one_answer_ends_it() {
         let (pulse, now) = (Pulse::default(), Instant::now());
-        assert!(!pulse.is_away(now + Duration::from_secs(3600)), "idle is not away");
+        assert!(
+            !pulse.is_away(now + Duration::from_secs(3600)) && !pulse.is_silent(),
+            "idle is not away"
+        );
         pulse.missed(now);
         assert!(!pulse.is_away(now + AWAY_AFTER / 2));
         // Later failures do not push the begin away.

@@ -4,14 +4,17 @@
 //! log is proven where the waits are made (`telegram::pulse`), and counted in the log by `ci/faults outage`.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kadr::config::{Jobs, Settings};
+use kadr::config::{Config, Jobs, Settings};
 use kadr::job::{JobId, Phase, Status};
 use kadr::playground::{Fault, SendAs};
+use kadr::telegram::{self, pulse::Pulse};
+use tokio_util::sync::CancellationToken;
 
 use super::{Served, ask, has_result, lines, until};
-use crate::support::bot::{Bot, playground_in};
+use crate::support::bot::{Bot, WAIT, playground_in};
 use crate::support::{clip, playable_mkv, shipped_clip};
 
 /// Everything fails.
@@ -138,4 +141,49 @@ async fn an_outage_of_minutes_is_short_in_the_log_and_over_within_a_minute() {
     );
     writeln!(std::io::stderr(), "{line}").unwrap();
     assert!(right, "{line}");
+}
+
+async fn meets(done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < WAIT, "it did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_answers_no_chats_learns_that_an_outage_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let playground = playground_in(folder.path()).await;
+    let settings = Settings {
+        token: Some(playground.token().to_owned()),
+        api_url: Some(playground.api_url()),
+        ..Settings::default()
+    };
+    let mut config = Config::read(settings, None).unwrap();
+    config.pulse = Arc::new(Pulse::new(Duration::from_millis(1)));
+    let stop = CancellationToken::new();
+    let options = config.telegram();
+    let probing = tokio::spawn({
+        let stop = stop.clone();
+        async move { telegram::probe(&options, &stop).await }
+    });
+    meets(|| playground.count("getme") == 1).await;
+    // A call of a job that nobody answered, and no job after it.
+    config.pulse.missed(Instant::now());
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(config.pulse.is_away(Instant::now()));
+    meets(|| !config.pulse.is_away(Instant::now())).await;
+    stop.cancel();
+    probing.await.unwrap().unwrap();
+    let refused = Config::read(
+        Settings {
+            token: Some("1000002:another-token-of-no-value-000000000".to_owned()),
+            api_url: Some(playground.api_url()),
+            ..Settings::default()
+        },
+        None,
+    );
+    let refused = telegram::probe(&refused.unwrap().telegram(), &CancellationToken::new()).await;
+    assert!(refused.unwrap_err().to_string().contains("does not know this token"));
 }
