@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::serve::no_server;
 use super::{Exit, UsageError, print_error, print_json, print_line};
 use crate::config::{Config, Settings};
 use crate::job::{JobId, Reason};
@@ -106,6 +107,7 @@ pub(super) fn run(args: Args) -> Result<Exit> {
                 let hint = "use the kadr that the bot runs, or start it once with this one";
                 return Err(UsageError::new(error.to_string(), hint).into());
             }
+            Err(StoreError::Database(error)) if database.file().is_none() => return Err(no_server(&error).into()),
             opened => opened.context("open the database")?,
         };
         obey(&operator, args.order, args.json).await

@@ -198,6 +198,7 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
 /// Opens the database, or says what is in the way.
 async fn open(database: &Database) -> Result<Journal> {
     let in_the_way = match Journal::open(database).await {
+        Err(StoreError::Database(error)) if database.file().is_none() => no_server(&error),
         Err(StoreError::Locked(path)) => UsageError::new(
             format!("another kadr uses `{path}`"),
             match database {
@@ -221,6 +222,14 @@ async fn open(database: &Database) -> Result<Journal> {
         opened => return opened.context("open the database"),
     };
     Err(in_the_way.into())
+}
+
+/// A database server that lets nobody in; the error never has the password.
+pub(super) fn no_server(error: &sqlx::Error) -> UsageError {
+    UsageError::failed(
+        format!("the database server does not let kadr in: {error}"),
+        "check host, port, user, password and name in `KADR_DATABASE`; `psql` must get in with the same address",
+    )
 }
 
 /// What whoever watches may see.

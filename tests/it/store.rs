@@ -12,11 +12,12 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 
 use kadr::job::{
-    BLAME_NAMED, BLAME_UNNAMED, ChatId, Event, Job, Lang, MessageId, Origin, Parcel, ParcelKind, Phase, Question,
-    Reason, Request, Source, Status, UserId,
+    BLAME_NAMED, BLAME_UNNAMED, ChatId, Event, Job, JobId, Lang, MessageId, Origin, Parcel, ParcelKind, Phase,
+    Question, Reason, Request, Source, Status, UserId,
 };
 use kadr::media::{Look, Preset, Refusal};
 use kadr::store::Journal;
+use kadr::store::journal::operator::{Listed, Operator, RetryAnswer};
 use kadr::store::{
     CancelAnswer, Claim, ClaimLimits, Day, Enqueued, InboxUpdate, Outcome, Presence, QueueLimits, Standing, Store,
     StoreError,
@@ -1020,4 +1021,44 @@ async fn looks_of_another_process_are_handed_over_once_and_in_order() {
         None,
         "of somebody who wants to be forgotten"
     );
+}
+
+#[tokio::test]
+async fn an_operator_lists_ends_and_repeats_jobs_beside_the_bot() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let (one, two) = (add(&store, 1, "one", 1).await, add(&store, 2, "two", 2).await);
+    let operator = Operator::open(&database(folder.path())).await.unwrap();
+    let ids = |listed: Vec<Listed>| listed.into_iter().map(|one| one.job.id).collect::<Vec<JobId>>();
+    assert_eq!(ids(operator.list(false).await.unwrap()), [one.id, two.id]);
+    let claim = take(&store).await;
+    let reason = Reason::Network;
+    store
+        .finish(claim.fence, Outcome::Failed { reason }, ENGINE)
+        .await
+        .unwrap();
+    assert!(matches!(
+        operator.cancel(two.id).await.unwrap(),
+        CancelAnswer::Canceled(_)
+    ));
+    assert_eq!(ids(operator.list(false).await.unwrap()), []);
+    assert_eq!(ids(operator.list(true).await.unwrap()), [one.id, two.id]);
+    let again = operator.retry(one.id, ENGINE).await.unwrap();
+    assert!(
+        matches!(&again, RetryAnswer::Queued(job) if job.id.0 > two.id.0),
+        "{again:?}"
+    );
+    assert!(matches!(
+        operator.retry(one.id, ENGINE).await.unwrap(),
+        RetryAnswer::Already(_)
+    ));
+    // What it ended is said by the bot.
+    let owed = store.take_owed().await.unwrap();
+    assert_eq!(owed.iter().map(|job| job.id).collect::<Vec<_>>(), [two.id]);
+    assert_eq!(operator.quarantine().await.unwrap(), []);
+    store.crash_of_look("bad", BLAME_NAMED).await.unwrap();
+    store.crash_of_look("bad", BLAME_NAMED).await.unwrap();
+    assert_eq!(operator.quarantine().await.unwrap()[0].file_unique_id, "bad");
+    assert_eq!(operator.lift(Some("good")).await.unwrap(), 0);
+    assert_eq!(operator.lift(Some("bad")).await.unwrap(), 1);
 }

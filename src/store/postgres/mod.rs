@@ -84,7 +84,6 @@ impl Journal {
 
 /// The way in, once the server answers.
 async fn door(url: &str) -> Result<Door> {
-    sqlx::any::install_default_drivers();
     let began = Instant::now();
     loop {
         let opened = try_door(url).await;
@@ -99,6 +98,7 @@ async fn door(url: &str) -> Result<Door> {
 }
 
 async fn try_door(url: &str) -> Result<Door> {
+    sqlx::any::install_default_drivers();
     let pool: AnyPool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(CONNECT_WAIT)

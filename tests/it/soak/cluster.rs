@@ -288,6 +288,28 @@ async fn what_a_worker_sees_of_a_file_stands_on_the_card_of_the_chat() {
             .then_some(())
     };
     playground.wait(user, WAIT, came).await.expect("it is delivered");
+    // An operator beside it, in a process of its own.
+    let kadr = std::env::var_os("KADR_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kadr").into());
+    let listed = Command::new(&kadr)
+        .args(["jobs", "list", "--all", "--json", "--database", &database()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.status.success() && text.contains("\"succeeded\""), "{listed:?}");
+    let refused = Command::new(&kadr)
+        .args([
+            "jobs",
+            "list",
+            "--database",
+            &database().replace("/kadr:kadr@", "/kadr:wrong@"),
+        ])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(1) && words.contains("does not let kadr in") && !words.contains("wrong@"),
+        "{words}"
+    );
     say("looks: ok, what a worker saw stood on the card, and its choice was delivered");
 }
 
