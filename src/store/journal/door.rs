@@ -85,7 +85,8 @@ impl Door {
             Self::File(single) => {
                 let mut single = Arc::clone(single).lock_owned().await;
                 if single.open {
-                    single.say("ROLLBACK").await?;
+                    // After a full disk SQLite has rolled back by itself, and refuses.
+                    let _ = single.say("ROLLBACK").await;
                     single.open = false;
                 }
                 if writes {
