@@ -36,8 +36,8 @@ async fn patient(jobs: usize) -> Bot {
 
 fn middling() -> std::path::PathBuf {
     clip(
-        "outage.mpg",
-        "-f lavfi -i testsrc2=s=640x360:r=25:d=12 -c:v mpeg2video -q:v 20",
+        "outage-720.mpg",
+        "-f lavfi -i testsrc2=s=1280x720:r=25:d=20 -c:v mpeg2video -q:v 31",
     )
 }
 
