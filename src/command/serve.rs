@@ -225,7 +225,7 @@ async fn open(database: &Database) -> Result<Journal> {
 }
 
 /// A database server that lets nobody in; the error never has the password.
-pub(super) fn no_server(error: &sqlx::Error) -> UsageError {
+pub(super) fn no_server(error: &impl std::fmt::Display) -> UsageError {
     UsageError::failed(
         format!("the database server does not let kadr in: {error}"),
         "check host, port, user, password and name in `KADR_DATABASE`; `psql` must get in with the same address",
