@@ -190,6 +190,7 @@ pub(super) async fn serve(config: &Config, watched_on: Option<TcpListener>, shut
         outcome = carry => outcome,
         never = health::beat(heart, &config.database) => match never {},
         never = supervise::tell(&watching) => match never {},
+        never = watch::share(&watching), if config.database.file().is_none() => match never {},
         ended = watch::serve(watched_on, Arc::clone(&watching)) => ended.context("be watched"),
         never = back_up(config) => match never {},
     }

@@ -283,6 +283,8 @@ pub struct Host {
     pub slots: u32,
     /// Jobs that it has in work.
     pub running: u32,
+    /// How far its jobs are, as it wrote it.
+    pub stand: String,
     /// Since it started, seconds.
     pub age_s: u64,
 }
@@ -496,6 +498,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn lead(&self) -> impl Future<Output = Lead> + Send;
     /// Says what this process is and can do.
     fn announce(&self, presence: Presence) -> impl Future<Output = Result<()>> + Send;
+    /// Says how far the jobs of this process are, for who watches another one.
+    fn show_stand(&self, stand: String) -> impl Future<Output = Result<()>> + Send;
     /// The processes that share the database and live.
     fn hosts(&self) -> impl Future<Output = Result<Vec<Host>>> + Send;
 

@@ -85,6 +85,11 @@ pub async fn serve<S: Store>(listener: Option<std::net::TcpListener>, watched: A
     axum::serve(listener, routes(watched)).await
 }
 
+/// Tells those who watch another process of the same database how far the jobs of this one are.
+pub async fn share<S: Store>(watched: &Watched<S>) -> std::convert::Infallible {
+    state::share(watched).await
+}
+
 /// What of poller, lanes and database does not move; `None` where all do.
 pub async fn fault<S: Store>(watched: &Watched<S>) -> Option<String> {
     let health = health::alive(watched).await;

@@ -1,5 +1,8 @@
 //! What the page shows.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +15,8 @@ use crate::store::{Host, Store};
 
 /// Jobs of the queue that are listed.
 const LISTED_MAX: u32 = 20;
+/// As often as the page asks.
+const SHARE_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn state<S: Store>(State(watched): State<Shared<S>>) -> Result<Json<Value>, (StatusCode, String)> {
     match read(&watched).await {
@@ -37,16 +42,21 @@ async fn read<S: Store>(watched: &Watched<S>) -> crate::store::Result<Value> {
             }))
         })
         .collect();
-    // Of jobs that another process has in work the database knows the phase.
-    let here = (watched.running)();
-    let elsewhere: Vec<Value> = queue
-        .iter()
-        .filter(|entry| entry.job.status == Status::Running && here.iter().all(|(job, _)| *job != entry.job.id))
-        .map(|entry| json!({ "job": entry.job.id.0, "phase": entry.job.phase, "share": null, "elapsed_s": null }))
-        .collect();
-    let here = here.into_iter().map(|(job, notice)| stand(job, notice.as_ref()));
-    let running: Vec<Value> = here.chain(elsewhere).collect();
     let hosts = watched.store.hosts().await?;
+    // What this process knows comes before what others wrote, and that before what the database knows: the phase.
+    let told = hosts
+        .iter()
+        .map(|host| serde_json::from_str(&host.stand).unwrap_or_default());
+    let told: Vec<Value> = std::iter::once(stands(watched)).chain(told).flatten().collect();
+    let running: Vec<Value> = queue
+        .iter()
+        .filter(|entry| entry.job.status == Status::Running)
+        .map(|entry| {
+            let job = entry.job.id.0;
+            let known = told.iter().find(|stand| stand["job"] == job).cloned();
+            known.unwrap_or_else(|| json!({ "job": job, "phase": entry.job.phase, "share": null, "elapsed_s": null }))
+        })
+        .collect();
     let day = watched.store.day().await?;
     let (alive, ready) = (health::alive(watched).await, health::ready(watched).await);
     Ok(json!({
@@ -69,6 +79,31 @@ async fn read<S: Store>(watched: &Watched<S>) -> crate::store::Result<Value> {
         "hours": day.hours,
         "failures": day.failures,
     }))
+}
+
+/// How far the jobs of this process are.
+fn stands<S>(watched: &Watched<S>) -> Vec<Value> {
+    let running = (watched.running)();
+    running
+        .iter()
+        .map(|(job, notice)| stand(*job, notice.as_ref()))
+        .collect()
+}
+
+/// Writes how far the jobs of this process are into a database that others read, until it is dropped.
+pub(super) async fn share<S: Store>(watched: &Watched<S>) -> Infallible {
+    let mut written = String::new();
+    loop {
+        tokio::time::sleep(SHARE_EVERY).await;
+        let stand = Value::from(stands(watched)).to_string();
+        if stand == written {
+            continue;
+        }
+        match watched.store.show_stand(stand.clone()).await {
+            Ok(()) => written = stand,
+            Err(error) => tracing::debug!(%error, "how far jobs are was not written"),
+        }
+    }
 }
 
 fn host(host: &Host) -> Value {

@@ -59,12 +59,21 @@ pub(super) async fn announce(
     Ok(())
 }
 
-/// Those that live, the oldest first.
+pub(super) async fn show_stand(connection: &mut AnyConnection, boot: i64, stand: &str) -> Result<()> {
+    sqlx::query("UPDATE boots SET stand = $1 WHERE id = $2")
+        .bind(stand.to_owned())
+        .bind(boot)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Those that live, by role.
 pub(super) async fn living(connection: &mut AnyConnection) -> Result<Vec<Host>> {
     let rows = sqlx::query(
-        "SELECT b.host, b.role, b.version, b.slots, b.device, b.began, \
+        "SELECT b.host, b.role, b.version, b.slots, b.device, b.began, b.stand, \
          (SELECT COUNT(*) FROM jobs j WHERE j.status = 'running' AND j.boot = b.id) AS running \
-         FROM boots b WHERE b.ended = 0 ORDER BY b.id",
+         FROM boots b WHERE b.ended = 0 ORDER BY b.role, b.host, b.id",
     )
     .fetch_all(connection)
     .await?;
@@ -73,6 +82,7 @@ pub(super) async fn living(connection: &mut AnyConnection) -> Result<Vec<Host>> 
         role: row.get("role"),
         version: row.get("version"),
         device: row.get("device"),
+        stand: row.get("stand"),
         slots: count(row.get("slots")),
         running: count(row.get("running")),
         age_s: (now() - row.get::<i64, _>("began")).max(0).unsigned_abs(),

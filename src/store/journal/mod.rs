@@ -410,6 +410,11 @@ impl Store for Journal {
         ))
     }
 
+    async fn show_stand(&self, stand: String) -> Result<()> {
+        let boot = self.me().boot;
+        call!(&self.door, Kind::Write, false, |c| hosts::show_stand(c, boot, &stand))
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>> {
         call!(&self.door, Kind::Read, false, |c| hosts::living(c))
     }

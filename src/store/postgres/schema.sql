@@ -19,6 +19,7 @@ CREATE TABLE boots (
     version  TEXT NOT NULL DEFAULT '',
     device   TEXT NOT NULL DEFAULT '',
     encodes  TEXT NOT NULL DEFAULT '',
+    stand    TEXT NOT NULL DEFAULT '',
     slots    BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX boots_living ON boots (id) WHERE ended = 0;

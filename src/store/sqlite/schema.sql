@@ -11,7 +11,8 @@ CREATE TABLE boots (
     version TEXT NOT NULL DEFAULT '',
     device TEXT NOT NULL DEFAULT '',
     encodes TEXT NOT NULL DEFAULT '', -- codecs that its GPUs encode, each between commas
-    slots INTEGER NOT NULL DEFAULT 0
+    slots INTEGER NOT NULL DEFAULT 0,
+    stand TEXT NOT NULL DEFAULT ''    -- how far its jobs are
 ) STRICT;
 
 -- Rows stay after handling, without payload: their numbers refuse a second delivery.

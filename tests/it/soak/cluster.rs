@@ -7,10 +7,12 @@
 //!
 //! Played by `ci/cluster` alone, which starts the database.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kadr::playground::{Fault, Message, SendAs};
+use serde_json::Value;
 
 use super::{Crowd, Kind, PEOPLE, Stands, say};
 use crate::support::bot::WAIT;
@@ -70,6 +72,8 @@ struct Cluster {
     kills_of_database: usize,
     look_bytes_max: &'static str,
     jobs: &'static str,
+    /// Where the process that answers the chats is watched.
+    watch: Option<String>,
 }
 
 impl Cluster {
@@ -80,6 +84,7 @@ impl Cluster {
             kills_of_database: 0,
             look_bytes_max: "0",
             jobs: "2",
+            watch: None,
         }
     }
 
@@ -112,6 +117,9 @@ impl Cluster {
                     .open(folder.join("stderr"))
                     .unwrap(),
             );
+        if let (Some(watch), "chat") = (&self.watch, role) {
+            command.env("KADR_WATCH", watch);
+        }
         Member {
             name: name.to_owned(),
             role,
@@ -259,11 +267,67 @@ async fn nothing_is_lost_or_sent_twice_whichever_process_dies() {
     assert!(ok, "{line}");
 }
 
+/// How far a worker is with a film stands on the page of the process that answers the chats.
+async fn page_shows_how_far(cluster: &mut Cluster, watch: &str) {
+    cluster.crowd.send(Kind::Long);
+    let began = Instant::now();
+    let state = loop {
+        let answer = reqwest::get(format!("http://{watch}/state.json")).await.unwrap();
+        let state: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        if state["running"][0]["share"].as_f64().is_some_and(|share| share > 0.0) {
+            break state;
+        }
+        assert!(began.elapsed() < WAIT, "{state:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(state["running"][0]["phase"], "convert");
+    let roles: Vec<&Value> = state["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| &host["role"])
+        .collect();
+    assert_eq!(roles, ["chat", "worker"]);
+    assert!(cluster.rest().await);
+}
+
+/// An operator's command, in a process of its own.
+fn operator_beside() {
+    let kadr = std::env::var_os("KADR_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kadr").into());
+    let listed = Command::new(&kadr)
+        .args(["jobs", "list", "--all", "--json", "--database", &database()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.status.success() && text.contains("\"succeeded\""), "{listed:?}");
+    let refused = Command::new(&kadr)
+        .args([
+            "jobs",
+            "list",
+            "--database",
+            &database().replace("/kadr:kadr@", "/kadr:wrong@"),
+        ])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(1) && words.contains("does not let kadr in") && !words.contains("wrong@"),
+        "{words}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs a database server: `ci/cluster`"]
 async fn what_a_worker_sees_of_a_file_stands_on_the_card_of_the_chat() {
     let mut cluster = Cluster::new(10).await;
     cluster.look_bytes_max = "1000000";
+    // Free a moment ago.
+    let watch = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    cluster.watch = Some(watch.clone());
     cluster.add("chat", "chat", None);
     cluster.add("worker", "worker", None);
     let playground = &cluster.crowd.playground;
@@ -290,29 +354,9 @@ async fn what_a_worker_sees_of_a_file_stands_on_the_card_of_the_chat() {
             .then_some(())
     };
     playground.wait(user, WAIT, came).await.expect("it is delivered");
-    // An operator beside it, in a process of its own.
-    let kadr = std::env::var_os("KADR_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kadr").into());
-    let listed = Command::new(&kadr)
-        .args(["jobs", "list", "--all", "--json", "--database", &database()])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&listed.stdout);
-    assert!(listed.status.success() && text.contains("\"succeeded\""), "{listed:?}");
-    let refused = Command::new(&kadr)
-        .args([
-            "jobs",
-            "list",
-            "--database",
-            &database().replace("/kadr:kadr@", "/kadr:wrong@"),
-        ])
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        refused.status.code() == Some(1) && words.contains("does not let kadr in") && !words.contains("wrong@"),
-        "{words}"
-    );
-    say("looks: ok, what a worker saw stood on the card, and its choice was delivered");
+    page_shows_how_far(&mut cluster, &watch).await;
+    operator_beside();
+    say("looks: ok, what a worker saw stood on the card, its choice was delivered, and the page showed how far it was");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

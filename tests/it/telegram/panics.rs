@@ -59,6 +59,10 @@ impl Store for Trapped {
         self.store.announce(presence).await
     }
 
+    async fn show_stand(&self, stand: String) -> Result<()> {
+        self.store.show_stand(stand).await
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>> {
         self.store.hosts().await
     }
