@@ -28,33 +28,56 @@ struct Seen {
     since: Instant,
 }
 
+/// What a watcher knows of the others. Pure: the clock is an argument.
+#[derive(Default)]
+struct Others {
+    seen: HashMap<i64, Seen>,
+    /// When they were looked at last.
+    looked: Option<Instant>,
+}
+
+impl Others {
+    /// Takes in the living and their counts, which were asked for at `asked` and came at `now`; gives those that stood still
+    /// for too long. Where the watcher slept, or the answer was late, nobody could count meanwhile: it starts anew.
+    fn look(&mut self, living: Vec<(i64, i64)>, asked: Instant, now: Instant) -> Vec<(i64, i64)> {
+        let slept = self.looked.is_some_and(|looked| now.duration_since(looked) > BEAT * 3);
+        if slept || now.duration_since(asked) > BEAT {
+            self.seen.clear();
+        }
+        self.looked = Some(now);
+        self.seen.retain(|id, _| living.iter().any(|(other, _)| other == id));
+        let mut dead = Vec::new();
+        for (id, beats) in living {
+            let seen = self.seen.entry(id).or_insert(Seen { beats, since: now });
+            if seen.beats != beats {
+                *seen = Seen { beats, since: now };
+            } else if now.duration_since(seen.since) > LEASE {
+                dead.push((id, beats));
+            }
+        }
+        dead
+    }
+}
+
 /// Keeps this process's lease, and ends those of the dead.
 pub(super) async fn keep(door: Door, me: Arc<Mutex<Me>>, changes: Arc<watch::Sender<u64>>) {
-    let mut others: HashMap<i64, Seen> = HashMap::new();
-    let mut last = Instant::now();
+    let mut others = Others::default();
     loop {
         tokio::time::sleep(BEAT).await;
-        if last.elapsed() > BEAT * 3 {
-            // This process slept, or the database did: what was seen before says nothing.
-            others.clear();
-        }
         match round(&door, &me, &mut others).await {
-            Ok(found) => {
-                last = Instant::now();
-                if found {
-                    tick(&changes);
-                }
-            }
+            Ok(true) => tick(&changes),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "no sign of life was written");
-                others.clear();
+                others = Others::default();
             }
         }
     }
 }
 
 /// One beat, and one look at the others. Whether jobs went back to the queue.
-async fn round(door: &Door, me: &Mutex<Me>, others: &mut HashMap<i64, Seen>) -> Result<bool> {
+async fn round(door: &Door, me: &Mutex<Me>, others: &mut Others) -> Result<bool> {
+    let asked = Instant::now();
     let Me { boot, place, .. } = me.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let living = call!(door, Kind::Write, false, |c| beat(c, boot))?;
     let Some(living) = living else {
@@ -63,17 +86,7 @@ async fn round(door: &Door, me: &Mutex<Me>, others: &mut HashMap<i64, Seen>) -> 
         me.lock().unwrap_or_else(PoisonError::into_inner).boot = boot;
         return Ok(true);
     };
-    let now = Instant::now();
-    others.retain(|id, _| living.iter().any(|(other, _)| other == id));
-    let mut dead = Vec::new();
-    for (id, beats) in living {
-        let seen = others.entry(id).or_insert(Seen { beats, since: now });
-        if seen.beats != beats {
-            *seen = Seen { beats, since: now };
-        } else if now.duration_since(seen.since) > LEASE {
-            dead.push((id, beats));
-        }
-    }
+    let dead = others.look(living, asked, Instant::now());
     if dead.is_empty() {
         return Ok(false);
     }
@@ -121,4 +134,52 @@ async fn bury(connection: &mut AnyConnection, dead: &[(i64, i64)]) -> Result<()>
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{BEAT, LEASE, Others};
+
+    /// Whole beats that a lease outlives.
+    const ALIVE: Duration = Duration::from_secs(12);
+
+    /// Looks every beat until so long after `began`, each answer at once.
+    fn watch(others: &mut Others, living: &[(i64, i64)], began: Instant, until: Duration) -> Vec<(i64, i64)> {
+        let mut now = began;
+        loop {
+            let dead = others.look(living.to_vec(), now, now);
+            if !dead.is_empty() || now >= began + until {
+                return dead;
+            }
+            now += BEAT;
+        }
+    }
+
+    #[test]
+    fn who_stands_still_for_a_lease_is_dead_and_who_counts_is_not() {
+        let (mut others, began) = (Others::default(), Instant::now());
+        assert_eq!(watch(&mut others, &[(1, 5)], began, ALIVE), []);
+        let later = began + ALIVE + BEAT;
+        assert_eq!(others.look(vec![(1, 6)], later, later), [], "it counted");
+        assert_eq!(watch(&mut others, &[(1, 6)], later + BEAT, LEASE + BEAT), [(1, 6)]);
+    }
+
+    #[test]
+    fn a_database_that_was_away_or_a_watcher_that_slept_costs_nobody_its_lease() {
+        let (mut others, began) = (Others::default(), Instant::now());
+        assert_eq!(watch(&mut others, &[(1, 5)], began, ALIVE), []);
+        // The call waited for the server; the others waited as well.
+        let asked = began + ALIVE + BEAT;
+        let came = asked + Duration::from_secs(25);
+        assert_eq!(others.look(vec![(1, 5)], asked, came), []);
+        assert_eq!(
+            watch(&mut others, &[(1, 5)], came + BEAT, ALIVE),
+            [],
+            "counted from then on"
+        );
+        let awake = came + Duration::from_secs(600);
+        assert_eq!(others.look(vec![(1, 5)], awake, awake), []);
+    }
 }
