@@ -12,7 +12,7 @@ use super::vmaf::vmaf;
 use super::work::{RungName, Subject, Work};
 use crate::media::packets::{Same, VideoPackets, video_packets};
 use crate::media::score::score;
-use crate::media::{Control, Limits, Recipe};
+use crate::media::{Control, Limits};
 
 /// The rounds of one piece of work by one program.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +118,7 @@ impl Judging<'_> {
         };
         let mut row = Row {
             clip: piece.clip.clone(),
-            preset: piece.preset.to_string(),
+            preset: piece.recipe.to_string(),
             rung: piece.rung.name().to_owned(),
             jobs: piece.jobs,
             by: subject.name().to_owned(),
@@ -170,9 +170,8 @@ impl Judging<'_> {
         if !self.quality || !encoded || piece.jobs != self.lowest_jobs {
             return;
         }
-        let recipe = Recipe::from(piece.preset);
         let control = Control::new(None);
-        match score(&piece.source, output, &recipe, &Limits::default(), &control) {
+        match score(&piece.source, output, &piece.recipe, &Limits::default(), &control) {
             Ok(score) => row.quality = Some(score),
             Err(error) => row.note = Some(format!("not judged: {error}")),
         }

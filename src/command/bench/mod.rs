@@ -34,7 +34,7 @@ use self::judge::{Judging, Measured};
 use self::row::{Header, PeerFacts, Row};
 use self::work::{RungName, Subject, Wanted, Work};
 use super::{Exit, UsageError, check_inputs, print_line};
-use crate::media::{Caps, Choice, Machine, Preset};
+use crate::media::{Caps, Choice, Machine, Recipe};
 
 /// Arguments of `kadr bench`
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,9 @@ pub struct Args {
     /// Files to measure with; without any a small set is made
     #[arg(value_name = "FILES")]
     files: Vec<PathBuf>,
-    /// Presets, as `kadr convert` has them
+    /// Presets, as `kadr convert` has them; with changes where wanted: `small height:480`
     #[arg(short, long, value_name = "P", value_delimiter = ',', default_value = "play")]
-    preset: Vec<Preset>,
+    preset: Vec<Recipe>,
     /// Only work that is done this way
     #[arg(
         long,
@@ -119,7 +119,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     let (subjects, peers) = subjects(&args.against)?;
     let caps = caps(args.device)?;
     let wanted = Wanted {
-        presets: &args.preset,
+        recipes: &args.preset,
         rungs: &args.rung,
         jobs: &args.jobs,
         threads: args.threads,

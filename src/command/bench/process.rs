@@ -176,14 +176,15 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
     })
 }
 
-/// When ffmpeg says that a frame was written; reads to the end of what it says.
+/// When ffmpeg says that a packet was written; reads to the end of what it says. Its `frame` counts what went into the
+/// encoder, and its time of the output stands at 0 before the first packet, or is not said.
 fn first_progress(child: &mut Child) -> Option<Duration> {
     let began = Instant::now();
     let stdout = child.stdout.take()?;
     let mut lines = BufReader::new(stdout).lines();
     let first = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let frames: u64 = line.strip_prefix("frame=")?.trim().parse().ok()?;
-        (frames > 0).then(|| began.elapsed())
+        let written_us: i64 = line.strip_prefix("out_time_us=")?.trim().parse().ok()?;
+        (written_us != 0).then(|| began.elapsed())
     });
     // It must not block on a full pipe.
     lines.for_each(drop);

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::process;
 use super::work::Work;
-use crate::media::Recipe;
 use crate::media::arguments::shown;
 
 const MODELS: &str = r"version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=neg";
@@ -17,7 +16,7 @@ const ALIKE: &str = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=
 /// Both scores, 0 to 100, means over all frames.
 pub(super) fn vmaf(judge: &Path, work: &Work, output: &Path) -> Result<(f64, f64)> {
     let folder = tempfile::tempdir()?;
-    let shown = shown(&work.info, &Recipe::from(work.preset))?;
+    let shown = shown(&work.info, &work.recipe)?;
     let (Some(index), size) = (work.info.video, (shown.width, shown.height)) else {
         anyhow::bail!("the source has no video");
     };

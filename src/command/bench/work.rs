@@ -11,7 +11,7 @@ use super::process::{self, Sample};
 use crate::media::arguments::{self, Peer};
 use crate::media::plan::{Plan, Rung};
 use crate::media::report::Action;
-use crate::media::{self, Caps, Control, Limits, MediaInfo, Preset, Recipe};
+use crate::media::{self, Caps, Control, Limits, MediaInfo, Recipe};
 
 /// How much of the work is done where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,7 +54,7 @@ impl RungName {
 pub(super) struct Work {
     pub(super) clip: String,
     pub(super) source: PathBuf,
-    pub(super) preset: Preset,
+    pub(super) recipe: Recipe,
     pub(super) rung: RungName,
     pub(super) jobs: u32,
     pub(super) plan: Plan,
@@ -86,7 +86,7 @@ impl Subject {
 
 /// What is asked for.
 pub(super) struct Wanted<'a> {
-    pub(super) presets: &'a [Preset],
+    pub(super) recipes: &'a [Recipe],
     pub(super) rungs: &'a [RungName],
     pub(super) jobs: &'a [u32],
     pub(super) threads: u32,
@@ -104,10 +104,10 @@ pub(super) fn of_file(source: &Path, wanted: &Wanted<'_>) -> Result<Vec<Work>> {
         devices.push(("auto", wanted.caps));
     }
     let mut all: Vec<Work> = Vec::new();
-    for &preset in wanted.presets {
+    for recipe in wanted.recipes {
         let mut seen = Vec::new();
         for &(device, caps) in &devices {
-            let Some(plan) = first_way(&info, preset, caps)? else {
+            let Some(plan) = first_way(&info, recipe, caps)? else {
                 continue;
             };
             let rung = RungName::of(&plan);
@@ -121,7 +121,7 @@ pub(super) fn of_file(source: &Path, wanted: &Wanted<'_>) -> Result<Vec<Work>> {
                 all.push(Work {
                     clip: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                     source: source.clone(),
-                    preset,
+                    recipe: recipe.clone(),
                     rung,
                     jobs,
                     table: arguments::table(&plan)?,
@@ -137,9 +137,9 @@ pub(super) fn of_file(source: &Path, wanted: &Wanted<'_>) -> Result<Vec<Work>> {
     Ok(all)
 }
 
-/// The best way; `None` where the preset does not fit the file.
-fn first_way(info: &MediaInfo, preset: Preset, caps: &Caps) -> Result<Option<Plan>> {
-    match media::plan(info, &Recipe::from(preset), caps) {
+/// The best way; `None` where the recipe does not fit the file.
+fn first_way(info: &MediaInfo, recipe: &Recipe, caps: &Caps) -> Result<Option<Plan>> {
+    match media::plan(info, recipe, caps) {
         Ok(ways) => Ok(ways.into_iter().next()),
         Err(media::Refusal::NoStream { .. }) => Ok(None),
         Err(refusal) => Err(refusal.into()),
@@ -149,7 +149,7 @@ fn first_way(info: &MediaInfo, preset: Preset, caps: &Caps) -> Result<Option<Pla
 impl Work {
     /// Its name in progress and errors.
     pub(super) fn title(&self) -> String {
-        format!("{} · {} · {} · {}", self.clip, self.preset, self.rung.name(), self.jobs)
+        format!("{} · {} · {} · {}", self.clip, self.recipe, self.rung.name(), self.jobs)
     }
 
     /// Links to the source, a name a job: kadr wants each output to have its own.
@@ -173,7 +173,7 @@ impl Work {
 
     /// What a subject makes of a job.
     pub(super) fn output(&self, subject: &Subject, job: u32) -> PathBuf {
-        let extension = self.preset.extension();
+        let extension = self.recipe.preset.extension();
         let folder = self.folder.path().join(subject.name());
         folder.join(format!("in{job}.{extension}"))
     }
@@ -208,7 +208,7 @@ impl Work {
         let folder = self.folder.path().join("kadr");
         let options = [
             ("--out-dir", folder.display().to_string()),
-            ("--preset", self.preset.to_string()),
+            ("--preset", self.recipe.preset.to_string()),
             ("--device", self.device.to_owned()),
             ("--jobs", self.jobs.to_string()),
         ];
@@ -217,6 +217,12 @@ impl Work {
                 .into_iter()
                 .flat_map(|(option, value)| [option.to_owned(), value]),
         );
+        // A recipe's words are the options' names: `height:480`, `mute`.
+        for word in self.recipe.to_string().split_whitespace().skip(1) {
+            let (option, value) = word.split_once(':').unwrap_or((word, ""));
+            args.push(format!("--{option}"));
+            args.extend((!value.is_empty()).then(|| value.to_owned()));
+        }
         if self.threads > 0 {
             args.extend(["--threads".to_owned(), self.threads.to_string()]);
         }
