@@ -18,6 +18,8 @@ use super::timeline::Timeline;
 const FIRST_PACKETS_MAX: usize = 400;
 /// Packets of the video stream that are decoded for its first picture.
 const FIRST_PICTURE_PACKETS_MAX: u32 = 40;
+/// Codecs whose size and format libav always takes from the pictures' own headers.
+const TOLD_BY_PICTURES: [&str; 2] = ["h264", "hevc"];
 /// Below this rate a duration is a lie of the header (fragmented files): even silence in black takes more.
 const BIT_RATE_BELIEVABLE_BPS: u64 = 500;
 
@@ -451,7 +453,14 @@ fn look_at_first_packets(
 ) -> Result<(), Refusal> {
     let [video, _] = chosen;
     let mut waiting: Vec<usize> = chosen.into_iter().flatten().collect();
-    let mut eye = video.and_then(|index| Eye::open(demuxer, index, limits));
+    let told = |index: &usize| {
+        streams
+            .get(*index)
+            .is_some_and(|stream| TOLD_BY_PICTURES.contains(&&*stream.codec))
+    };
+    let mut eye = video
+        .filter(|index| !told(index))
+        .and_then(|index| Eye::open(demuxer, index, limits));
     for _ in 0..FIRST_PACKETS_MAX {
         let Some(packet) = demuxer.look() else { break };
         let index = packet.stream();
