@@ -13,6 +13,8 @@ use super::av::AvError;
 
 /// Size of libav's I/O buffer. Large reads: one system call for many packets.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Smaller writes wait for the next, bytes.
+const FLUSHED_BYTES_MIN: c_int = 64 << 10;
 const WHENCE_SIZE: c_int = ffi::AVSEEK_SIZE as c_int;
 
 /// What the callbacks work on.
@@ -79,13 +81,16 @@ impl Io {
                 Some(on_seek),
             )
         };
-        let Some(context) = NonNull::new(context) else {
+        let Some(mut context) = NonNull::new(context) else {
             // SAFETY: not handed to anyone.
             unsafe { ffi::av_free(buffer) };
             // SAFETY: as above, leaked a few lines up.
             drop(unsafe { Box::from_raw(disk.as_ptr()) });
             return Err(AvError::NO_MEMORY);
         };
+        // Muxers ask for a flush after every packet, which is heeded once so much has come together.
+        // SAFETY: just allocated, ours alone.
+        unsafe { context.as_mut() }.min_packet_size = FLUSHED_BYTES_MIN;
         Ok(Self { context, disk })
     }
 
