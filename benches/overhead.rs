@@ -90,6 +90,7 @@ fn command(source: &Path, output: &Path) -> Outcomes<Duration> {
     let peer = Peer {
         major,
         threads: 0,
+        cores: media::cores(),
         table: None,
     };
     let files = (&*source.to_string_lossy(), &*output.to_string_lossy());

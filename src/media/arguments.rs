@@ -11,6 +11,7 @@ use super::ffi::{FrameShape, PixelFacts};
 use super::info::{MediaInfo, Video};
 use super::plan::{AudioWay, Plan, Rate, Rung, VideoEncode, VideoWay};
 use super::preset::{Container, VideoCodec};
+use super::threads::Threads;
 use super::transcode::encoder_options;
 
 /// The release in which a time base taken from the input became a word.
@@ -21,8 +22,11 @@ const DEMUX_WORD_SINCE: u32 = 7;
 pub struct Peer<'a> {
     /// FFmpeg's release: 5 for 5.1.9.
     pub major: u32,
-    /// Threads of the decoder, the filters and the encoder, each; 0 for as many as libav finds right.
+    /// Threads of the decoder, the filters and the encoder, each. 0 gives the encoder as many as kadr's own has, for they
+    /// change its packets, and leaves the rest to the program.
     pub threads: u32,
+    /// Cores that kadr's own threads were balanced for.
+    pub cores: u32,
     /// Where the colours of a picture that is mapped lie.
     pub table: Option<&'a Path>,
 }
@@ -65,7 +69,13 @@ pub fn arguments(
     match &plan.video {
         None => {}
         Some((_, VideoWay::Copy { .. })) => args.say(["-c:v", "copy"]),
-        Some((_, VideoWay::Encode(encode))) => video(&mut args, encode, info, peer)?,
+        Some((_, VideoWay::Encode(encode))) => {
+            let threads = match peer.threads {
+                0 => Threads::balanced(peer.cores, plan, info).encoder,
+                threads => threads,
+            };
+            video(&mut args, encode, info, (peer, threads))?;
+        }
     }
     match &plan.audio {
         None => {}
@@ -116,7 +126,12 @@ fn decoder_by_name(video: &Video) -> Option<&'static str> {
     }
 }
 
-fn video(args: &mut Words, encode: &VideoEncode, info: &MediaInfo, peer: Peer<'_>) -> Result<(), &'static str> {
+fn video(
+    args: &mut Words,
+    encode: &VideoEncode,
+    info: &MediaInfo,
+    (peer, threads): (Peer<'_>, u32),
+) -> Result<(), &'static str> {
     let Some(video) = info.video() else {
         return Err("there is no video");
     };
@@ -139,7 +154,7 @@ fn video(args: &mut Words, encode: &VideoEncode, info: &MediaInfo, peer: Peer<'_
     }
     let colour = encode.picture.colour;
     args.say(["-g:v", &encode.gop.to_string(), "-flags:v", "+bitexact"]);
-    args.say(["-threads:v", &peer.threads.to_string()]);
+    args.say(["-threads:v", &threads.to_string()]);
     args.say(["-color_range:v", if colour.full_range { "pc" } else { "tv" }]);
     args.say(["-colorspace:v", &colour.matrix.to_string()]);
     args.say(["-color_trc:v", &colour.transfer.to_string()]);

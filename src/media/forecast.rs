@@ -18,7 +18,7 @@ use super::recipe::Recipe;
 use super::report::{Action, Report};
 
 /// Decoding, filters and the rest of the line, seconds a megapixel of the source.
-const DECODE_S: f64 = 0.0043;
+const DECODE_S: f64 = 0.0032;
 /// Opening, probing, verifying, the thumbnail: seconds.
 const BASE_S: f64 = 0.4;
 /// Copying, bytes a second.
@@ -119,8 +119,28 @@ pub(super) fn expected_s(way: &Plan, info: &MediaInfo) -> f64 {
     BASE_S + copied_s + sound_s + way.encode().map_or(0.0, |encode| pictures_s(encode, info, duration_s))
 }
 
+/// How much of the work on pictures is done before the encoder, 0..=1, one pass of it.
+pub(super) fn share_before_encoder(encode: &VideoEncode, info: &MediaInfo) -> f64 {
+    let (decode_s, encode_s) = stages_s(encode, info, 1.0);
+    if decode_s > 0.0 {
+        decode_s / (decode_s + encode_s)
+    } else {
+        0.0
+    }
+}
+
 fn pictures_s(encode: &VideoEncode, info: &MediaInfo, duration_s: f64) -> f64 {
-    let Some(video) = info.video() else { return 0.0 };
+    let passes = match encode.rate {
+        Rate::Quality { .. } => 1.0,
+        Rate::Bits { .. } => PASSES,
+    };
+    let (decode_s, encode_s) = stages_s(encode, info, duration_s);
+    passes * (decode_s + encode_s)
+}
+
+/// What comes before the encoder, and the encoder; seconds.
+fn stages_s(encode: &VideoEncode, info: &MediaInfo, duration_s: f64) -> (f64, f64) {
+    let Some(video) = info.video() else { return (0.0, 0.0) };
     let fps = if video.fps > 0.0 { video.fps } else { 25.0 };
     let out_fps = encode.picture.fps_max.map_or(fps, |most| fps.min(f64::from(most)));
     let megapixels = |width: u32, height: u32, fps: f64| f64::from(width) * f64::from(height) * fps * duration_s / 1e6;
@@ -131,10 +151,6 @@ fn pictures_s(encode: &VideoEncode, info: &MediaInfo, duration_s: f64) -> f64 {
         (VideoCodec::Av1, _) => 0.06,
         (VideoCodec::Vp9, _) => 0.28,
     };
-    let passes = match encode.rate {
-        Rate::Quality { .. } => 1.0,
-        Rate::Bits { .. } => PASSES,
-    };
     let out = megapixels(encode.picture.width, encode.picture.height, out_fps);
-    passes * (megapixels(video.width, video.height, fps) * DECODE_S + out * encode_s)
+    (megapixels(video.width, video.height, fps) * DECODE_S, out * encode_s)
 }

@@ -51,6 +51,7 @@ mod sheet;
 mod sniff;
 pub mod structure;
 pub mod synthetic;
+mod threads;
 pub mod thumbnail;
 mod timeline;
 mod tone;
@@ -74,6 +75,7 @@ pub use self::probe::probe;
 pub use self::recipe::{Recipe, UnknownWord};
 pub use self::report::{Report, Warning};
 pub use self::segment::Split;
+pub use self::threads::cores;
 
 /// Part of the key of remembered results: raised whenever outputs change.
 pub const ENGINE_VERSION: &str = "3";

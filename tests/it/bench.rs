@@ -15,7 +15,8 @@ fn told(source: &Path, preset: Preset, major: u32) -> String {
     let ways = media::plan(&info, &Recipe::from(preset), &Caps::without_gpus()).unwrap();
     let peer = Peer {
         major,
-        threads: 2,
+        threads: 0,
+        cores: 2,
         table: Some(Path::new("/tmp/table.cube")),
     };
     match arguments(&ways[0], &info, peer, ("IN", "OUT")) {

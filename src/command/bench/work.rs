@@ -190,6 +190,7 @@ impl Work {
                 let peer = Peer {
                     major: *major,
                     threads: self.threads,
+                    cores: media::cores(),
                     table: self.table.as_ref().map(NamedTempFile::path),
                 };
                 let one = |job| arguments::arguments(&self.plan, &self.info, peer, (&self.input(job), &output(job)));

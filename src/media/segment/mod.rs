@@ -32,6 +32,7 @@ use super::ffi::{Device, StreamParams};
 use super::info::{MediaInfo, Rational};
 use super::limits::Limits;
 use super::plan::Plan;
+use super::threads;
 use super::transcode::{Feed, Part, Share, Span, Spool, Tally, join, part};
 
 /// What is to be done, and with what.
@@ -54,12 +55,6 @@ pub(super) fn workers(plan: &Plan, info: &MediaInfo, limits: &Limits) -> Option<
         Split::Into(workers) => Some(workers),
         Split::Auto => worthwhile(plan, info, plan.encode_engines),
     }
-}
-
-fn cores(limits: &Limits) -> u32 {
-    limits.threads_max.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
-    })
 }
 
 /// Runs the plan in segments. Says how many they were.
@@ -126,7 +121,8 @@ fn make(work: &Work<'_>, spans: &[Span<'_>], step_us: u64) -> Result<(Vec<Made>,
             doing: "start the threads of the segments",
             what: error.to_string(),
         })?;
-    let threads = (cores(work.limits) / u32::try_from(spans.len()).unwrap_or(1)).max(1);
+    let cores =
+        (work.limits.threads_max.unwrap_or_else(threads::cores) / u32::try_from(spans.len()).unwrap_or(1)).max(1);
     // One that fails stops the others, which then say that they were cancelled.
     let control = work.control.part();
     let first_error: Mutex<Option<MediaError>> = Mutex::default();
@@ -134,7 +130,7 @@ fn make(work: &Work<'_>, spans: &[Span<'_>], step_us: u64) -> Result<(Vec<Made>,
     pool.scope(|scope| {
         for (&share, slot) in shares.iter().zip(&mut made) {
             let (control, first_error) = (&control, &first_error);
-            scope.spawn(move |_| match make_one(work, share, threads, step_us, control) {
+            scope.spawn(move |_| match make_one(work, share, cores, step_us, control) {
                 Ok(done) => *slot = Some(done),
                 Err(error) => {
                     let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +152,7 @@ fn make(work: &Work<'_>, spans: &[Span<'_>], step_us: u64) -> Result<(Vec<Made>,
 fn make_one(
     work: &Work<'_>,
     share: Share<'_>,
-    threads: u32,
+    cores: u32,
     step_us: u64,
     control: &Control,
 ) -> Result<Made, MediaError> {
@@ -165,7 +161,7 @@ fn make_one(
         info: work.info,
         share,
         device: work.device,
-        threads,
+        cores,
         limits: work.limits,
         control,
     };

@@ -1,76 +1,50 @@
 //! Packets -> frames. One bad picture must not cost the rest of the film: errors are counted, not raised.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender};
 
-use super::{Halt, Job, Stage, engine, receive};
+use super::stage::Next;
+use super::{Halt, Job, Stage, engine};
 use crate::media::error::MediaError;
 use crate::media::ffi::{AvError, Decoder, Frame, FrameShape, Packet, StreamParams};
 
-pub(super) fn decode(
-    job: &Job<'_>,
-    params: &StreamParams,
-    video: bool,
-    from: &Receiver<Packet>,
-    to: &SyncSender<Frame>,
-) -> Stage {
-    let alpha = video && job.plan.encode().is_some_and(|encode| encode.picture.alpha_side_stream);
-    let threads = if video { job.threads } else { 1 };
-    let device = job.device_if(video && job.plan.rung.decodes_on_gpu());
-    let line = Line {
-        job,
-        video,
-        on_gpu: device.is_some(),
-        to,
-    };
-    let opened = match device {
-        Some(device) => Decoder::open_on(device, params, job.limits).map_err(engine("open the decoder on the GPU")),
-        None => match Decoder::open(params, job.limits, threads, alpha) {
-            // Its tables stand in the headers, and those are damaged: a stream of which nothing decodes.
-            Err(error) if error != AvError::NO_MEMORY => return line.skip(from, error),
-            opened => opened.map_err(engine("open the decoder")),
-        },
-    };
-    let mut decoder = opened?;
-    while let Some(packet) = receive(job, from)? {
-        loop {
-            match decoder.send(Some(&packet)) {
-                Ok(()) => break,
-                Err(AvError::AGAIN) => line.forward(&mut decoder)?,
-                Err(error) => {
-                    line.fault(error)?;
-                    break;
-                }
-            }
-        }
-        line.forward(&mut decoder)?;
-    }
-    // A decoder that refuses to flush has nothing left to give.
-    if decoder.send(None).is_ok() {
-        line.forward(&mut decoder)?;
-    }
-    Ok(())
-}
-
-/// Where frames go, and what a fault means.
-struct Line<'a> {
+/// The decoder of a stream, and where its frames go.
+pub(super) struct Decode<'a, N> {
     job: &'a Job<'a>,
     video: bool,
     on_gpu: bool,
-    to: &'a SyncSender<Frame>,
+    /// Or why nothing of the stream decodes.
+    decoder: Result<Decoder, AvError>,
+    next: N,
 }
 
-impl Line<'_> {
-    /// Takes the whole stream and gives nothing.
-    fn skip(&self, from: &Receiver<Packet>, error: AvError) -> Stage {
-        while receive(self.job, from)?.is_some() {
-            self.fault(error)?;
-        }
-        Ok(())
+impl<'a, N: Next<Frame>> Decode<'a, N> {
+    pub(super) fn open(job: &'a Job<'_>, params: &StreamParams, video: bool, next: N) -> Result<Self, MediaError> {
+        let alpha = video && job.plan.encode().is_some_and(|encode| encode.picture.alpha_side_stream);
+        let threads = if video { job.threads.decoder } else { 1 };
+        let device = job.device_if(video && job.plan.rung.decodes_on_gpu());
+        let decoder = match device {
+            Some(device) => {
+                Ok(Decoder::open_on(device, params, job.limits).map_err(engine("open the decoder on the GPU"))?)
+            }
+            None => match Decoder::open(params, job.limits, threads, alpha) {
+                // Its tables stand in the headers, and those are damaged: a stream of which nothing decodes.
+                Err(error) if error != AvError::NO_MEMORY => Err(error),
+                opened => Ok(opened.map_err(engine("open the decoder"))?),
+            },
+        };
+        Ok(Self {
+            job,
+            video,
+            on_gpu: device.is_some(),
+            decoder,
+            next,
+        })
     }
 
-    fn forward(&self, decoder: &mut Decoder) -> Stage {
+    /// Hands on what the decoder has ready.
+    fn forward(&mut self) -> Stage {
         let tally = self.job.tally;
+        let Ok(decoder) = &mut self.decoder else { return Ok(()) };
         loop {
             match decoder.receive() {
                 Ok(frame) => {
@@ -85,7 +59,7 @@ impl Line<'_> {
                         tally.video_decoded.fetch_add(1, Relaxed);
                         tally.decode_errors.fetch_add(u64::from(frame.is_corrupt()), Relaxed);
                     }
-                    self.to.send(frame).map_err(|_| Halt::Hungup)?;
+                    self.next.take(frame)?;
                 }
                 Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
                 Err(error) => return self.fault(error),
@@ -101,6 +75,34 @@ impl Line<'_> {
             return Err(Halt::Failed(engine("decode on the GPU")(error)));
         }
         Ok(())
+    }
+}
+
+impl<N: Next<Frame>> Next<Packet> for Decode<'_, N> {
+    fn take(&mut self, packet: Packet) -> Stage {
+        loop {
+            let sent = match &mut self.decoder {
+                Ok(decoder) => decoder.send(Some(&packet)),
+                Err(error) => Err(*error),
+            };
+            match sent {
+                Ok(()) => break,
+                Err(AvError::AGAIN) => self.forward()?,
+                Err(error) => {
+                    self.fault(error)?;
+                    break;
+                }
+            }
+        }
+        self.forward()
+    }
+
+    fn end(&mut self) -> Stage {
+        // A decoder that refuses to flush has nothing left to give.
+        if self.decoder.as_mut().is_ok_and(|decoder| decoder.send(None).is_ok()) {
+            self.forward()?;
+        }
+        self.next.end()
     }
 }
 

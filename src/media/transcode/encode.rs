@@ -1,9 +1,10 @@
 //! Filtered frames -> packets. The encoder is opened from the first frame: only it knows the real format.
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::SyncSender;
 
 use super::decoding::Decoding;
-use super::{Filtered, Halt, Job, Stage, ToMux, engine, receive};
+use super::stage::Next;
+use super::{Filtered, Halt, Job, Stage, ToMux, engine};
 use crate::media::device::{audio_encoder, open, software_encoder};
 use crate::media::error::MediaError;
 use crate::media::ffi::{AudioTarget, AvError, Encoder, VideoTarget};
@@ -15,46 +16,19 @@ use crate::media::preset::VideoCodec;
 /// searches for ever.
 const LOUDEST: f32 = 4.0;
 
-pub(super) fn video(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
-    let Some(way) = job.plan.encode() else { return Ok(()) };
-    line(job, index, from, to, |Filtered { frame, time_base }| {
-        let encoder = if job.plan.rung.encodes_on_gpu() {
-            open::encoder(way, frame, *time_base).map_err(engine("open NVENC"))?
-        } else {
-            let target = video_target(job, way)?;
-            Encoder::open_video(&target, frame, *time_base, way.picture.colour.full_range)
-                .map_err(engine("open the video encoder"))?
-        };
-        let step = Rational {
-            num: way.frame_rate.den,
-            den: way.frame_rate.num.max(1),
-        }
-        .rescale(1, *time_base)
-        .max(1);
-        Ok((encoder, Some(way.frame_rate), step))
-    })
+/// The encoder of a stream, once its first frame has come.
+pub(super) struct Encode<'a> {
+    job: &'a Job<'a>,
+    /// The stream of the input.
+    index: usize,
+    way: Way<'a>,
+    opened: Option<Opened>,
+    to: SyncSender<ToMux>,
 }
 
-pub(super) fn audio(job: &Job<'_>, index: usize, from: &Receiver<Filtered>, to: &SyncSender<ToMux>) -> Stage {
-    let Some((
-        _,
-        AudioWay::Encode {
-            codec, bit_rate_bps, ..
-        },
-    )) = &job.plan.audio
-    else {
-        return Ok(());
-    };
-    line(job, index, from, to, |Filtered { frame, time_base }| {
-        let target = AudioTarget {
-            codec: audio_encoder(*codec),
-            bit_rate_bps: *bit_rate_bps,
-        };
-        let mut encoder =
-            Encoder::open_audio(&target, &frame.shape(), *time_base).map_err(engine("open the audio encoder"))?;
-        let step = i64::from(encoder.frame_samples());
-        Ok((encoder, None, step))
-    })
+enum Way<'a> {
+    Picture(&'a VideoEncode),
+    Sound(AudioTarget),
 }
 
 /// An encoder at work.
@@ -67,36 +41,97 @@ struct Opened {
     decoding: Option<Decoding>,
 }
 
-/// Opens by the first frame, then frames in and packets out to the end.
-fn line(
-    job: &Job<'_>,
-    index: usize,
-    from: &Receiver<Filtered>,
-    to: &SyncSender<ToMux>,
-    open: impl Fn(&Filtered) -> Result<(Encoder, Option<Rational>, i64), MediaError>,
-) -> Stage {
-    let mut opened: Option<Opened> = None;
-    while let Some(mut filtered) = receive(job, from)? {
+impl<'a> Encode<'a> {
+    /// `None` where the plan encodes no picture.
+    pub(super) fn picture(job: &'a Job<'_>, index: usize, to: SyncSender<ToMux>) -> Option<Self> {
+        job.plan
+            .encode()
+            .map(|way| Self::new(job, index, Way::Picture(way), to))
+    }
+
+    /// `None` where the plan encodes no sound.
+    pub(super) fn sound(job: &'a Job<'_>, index: usize, to: SyncSender<ToMux>) -> Option<Self> {
+        let Some((
+            _,
+            AudioWay::Encode {
+                codec, bit_rate_bps, ..
+            },
+        )) = &job.plan.audio
+        else {
+            return None;
+        };
+        let target = AudioTarget {
+            codec: audio_encoder(*codec),
+            bit_rate_bps: *bit_rate_bps,
+        };
+        Some(Self::new(job, index, Way::Sound(target), to))
+    }
+
+    fn new(job: &'a Job<'a>, index: usize, way: Way<'a>, to: SyncSender<ToMux>) -> Self {
+        Self {
+            job,
+            index,
+            way,
+            opened: None,
+            to,
+        }
+    }
+
+    fn open(&self, Filtered { frame, time_base }: &Filtered) -> Result<Opened, Halt> {
+        let (mut encoder, frame_rate, step) = match &self.way {
+            Way::Picture(way) => {
+                let encoder = if self.job.plan.rung.encodes_on_gpu() {
+                    open::encoder(way, frame, *time_base).map_err(engine("open NVENC"))?
+                } else {
+                    let target = video_target(self.job, way)?;
+                    Encoder::open_video(&target, frame, *time_base, way.picture.colour.full_range)
+                        .map_err(engine("open the video encoder"))?
+                };
+                let frame_duration = Rational {
+                    num: way.frame_rate.den,
+                    den: way.frame_rate.num.max(1),
+                };
+                let step = frame_duration.rescale(1, *time_base).max(1);
+                (encoder, Some(way.frame_rate), step)
+            }
+            Way::Sound(target) => {
+                let mut encoder = Encoder::open_audio(target, &frame.shape(), *time_base)
+                    .map_err(engine("open the audio encoder"))?;
+                let step = i64::from(encoder.frame_samples());
+                (encoder, None, step)
+            }
+        };
+        let mut params = encoder
+            .params(*time_base)
+            .map_err(engine("read the encoder's parameters"))?;
+        if let Some(rate) = frame_rate {
+            params.frame_rate = rate;
+        }
+        self.to
+            .send(ToMux::Ready(self.index, params))
+            .map_err(|_| Halt::Hungup)?;
+        let by_nvenc = frame_rate.is_some() && self.job.plan.rung.encodes_on_gpu();
+        let decoding = by_nvenc.then(|| Decoding::new(encoder.reorder_max(), step));
+        Ok(Opened {
+            encoder,
+            base: *time_base,
+            step,
+            decoding,
+        })
+    }
+}
+
+impl Next<Filtered> for Encode<'_> {
+    fn take(&mut self, mut filtered: Filtered) -> Stage {
         filtered.frame.forget_picture_type();
         filtered.frame.tame_samples(LOUDEST).map_err(engine("encode"))?;
-        if opened.is_none() {
-            let (mut encoder, frame_rate, step) = open(&filtered)?;
-            let base = filtered.time_base;
-            let mut params = encoder.params(base).map_err(engine("read the encoder's parameters"))?;
-            if let Some(rate) = frame_rate {
-                params.frame_rate = rate;
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            None => {
+                let opened = self.open(&filtered)?;
+                self.opened.insert(opened)
             }
-            to.send(ToMux::Ready(index, params)).map_err(|_| Halt::Hungup)?;
-            let by_nvenc = frame_rate.is_some() && job.plan.rung.encodes_on_gpu();
-            let decoding = by_nvenc.then(|| Decoding::new(encoder.reorder_max(), step));
-            opened = Some(Opened {
-                encoder,
-                base,
-                step,
-                decoding,
-            });
-        }
-        let Some(opened) = &mut opened else { continue };
+        };
         let Filtered { mut frame, time_base } = filtered;
         if time_base != opened.base {
             frame.set_pts(frame.pts().map(|pts| time_base.rescale(pts, opened.base)));
@@ -105,13 +140,16 @@ fn line(
             decoding.sent(pts);
         }
         opened.encoder.send(Some(&frame)).map_err(engine("encode"))?;
-        forward(opened, index, to)?;
+        forward(opened, self.index, &self.to)
     }
-    if let Some(opened) = &mut opened {
-        opened.encoder.send(None).map_err(engine("end the encoder"))?;
-        forward(opened, index, to)?;
+
+    fn end(&mut self) -> Stage {
+        if let Some(opened) = &mut self.opened {
+            opened.encoder.send(None).map_err(engine("end the encoder"))?;
+            forward(opened, self.index, &self.to)?;
+        }
+        self.to.send(ToMux::End(self.index)).map_err(|_| Halt::Hungup)
     }
-    to.send(ToMux::End(index)).map_err(|_| Halt::Hungup)
 }
 
 fn forward(opened: &mut Opened, index: usize, to: &SyncSender<ToMux>) -> Stage {
@@ -153,7 +191,7 @@ fn video_target(job: &Job<'_>, way: &VideoEncode) -> Result<VideoTarget, MediaEr
         pass: pass.map(|of| of.pass),
         frame_rate: way.frame_rate,
         gop: way.gop,
-        threads: job.threads,
+        threads: job.threads.encoder,
         matrix: colour.matrix,
         transfer: colour.transfer,
         primaries: colour.primaries,

@@ -5,13 +5,13 @@
 //! differs, for its neighbours could not know.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender};
 
 use tempfile::NamedTempFile;
 
 use super::clock::Clock;
 use super::share::{Cursor, Share};
-use super::{Filtered, Halt, Job, Stage, engine, receive, unfit};
+use super::stage::Next;
+use super::{Filtered, Halt, Job, Stage, engine, unfit};
 use crate::media::chain::{self, Target};
 use crate::media::error::MediaError;
 use crate::media::ffi::{self, AvError, Frame, FrameShape, Graph, Source};
@@ -19,36 +19,66 @@ use crate::media::info::Rational;
 use crate::media::plan::{AudioWay, VideoEncode};
 use crate::media::recipe::Trim;
 
-pub(super) fn video(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
-    let Some(encode) = job.plan.encode() else { return Ok(()) };
-    let mut places = Places::new(job, encode, time_base);
-    let mut first: Option<FrameShape> = None;
-    let mut graph: Option<(FrameShape, Graph)> = None;
-    while let Some(mut frame) = receive(job, from)? {
-        if !places.place(job, &mut frame)? {
-            continue;
+/// The pictures' filters, and where frames go.
+pub(super) struct Pictures<'a, N> {
+    job: &'a Job<'a>,
+    encode: &'a VideoEncode,
+    time_base: Rational,
+    places: Places<'a>,
+    first: Option<FrameShape>,
+    graph: Option<(FrameShape, Graph)>,
+    next: N,
+}
+
+impl<'a, N: Next<Filtered>> Pictures<'a, N> {
+    /// `None` where the plan encodes no picture.
+    pub(super) fn new(job: &'a Job<'_>, time_base: Rational, next: N) -> Option<Self> {
+        let encode = job.plan.encode()?;
+        Some(Self {
+            job,
+            encode,
+            time_base,
+            places: Places::new(job, encode, time_base),
+            first: None,
+            graph: None,
+            next,
+        })
+    }
+}
+
+impl<N: Next<Filtered>> Next<Frame> for Pictures<'_, N> {
+    fn take(&mut self, mut frame: Frame) -> Stage {
+        if !self.places.place(self.job, &mut frame)? {
+            return Ok(());
         }
         frame.forget_picture_type();
         let shape = frame.shape();
-        if let Share::Pictures(span) = job.share {
-            span.admit(&frame, &shape, encode.picture.deinterlace).map_err(unfit)?;
+        if let Share::Pictures(span) = self.job.share {
+            span.admit(&frame, &shape, self.encode.picture.deinterlace)
+                .map_err(unfit)?;
         }
-        if graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
-            if let Some((_, old)) = &mut graph {
-                end(old, to)?;
+        if self.graph.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
+            if let Some((_, old)) = &mut self.graph {
+                finish(old, &mut self.next)?;
             }
-            let first = first.get_or_insert_with(|| shape.clone());
-            graph = Some((
-                shape.clone(),
-                open_video(job, encode, (first, &shape), &frame, time_base)?,
-            ));
+            let first = self.first.get_or_insert_with(|| shape.clone());
+            let graph = open_video(self.job, self.encode, (first, &shape), &frame, self.time_base)?;
+            self.graph = Some((shape, graph));
         }
-        let Some((_, graph)) = &mut graph else { continue };
+        let Some((_, graph)) = &mut self.graph else {
+            return Ok(());
+        };
         graph.send(Some(frame)).map_err(engine("filter the video"))?;
-        drain(graph, to)?;
+        drain(graph, &mut self.next)
     }
-    places.end()?;
-    graph.map_or(Ok(()), |(_, mut graph)| end(&mut graph, to))
+
+    fn end(&mut self) -> Stage {
+        self.places.end()?;
+        if let Some((_, graph)) = &mut self.graph {
+            finish(graph, &mut self.next)?;
+        }
+        self.next.end()
+    }
 }
 
 /// Where frames get their times from: the clock, or the list of a segment.
@@ -107,7 +137,7 @@ fn open_video(
     let (built, chain) = match job.device {
         None => {
             let chain = chain::video(picture, table, first, shape, pixel);
-            (Graph::video(&source, &chain, job.threads), chain)
+            (Graph::video(&source, &chain, job.threads.filters), chain)
         }
         Some(device) => {
             let target = if job.plan.rung.encodes_on_gpu() {
@@ -116,7 +146,10 @@ fn open_video(
                 Target::Memory
             };
             let chain = chain::video_by_gpu((picture, job.plan.filters), table, (first, shape), pixel, target);
-            (Graph::video_on(device, frame, &source, &chain, job.threads), chain)
+            (
+                Graph::video_on(device, frame, &source, &chain, job.threads.filters),
+                chain,
+            )
         }
     };
     built.map_err(|error| {
@@ -127,86 +160,64 @@ fn open_video(
     })
 }
 
-pub(super) fn audio(job: &Job<'_>, time_base: Rational, from: &Receiver<Frame>, to: &SyncSender<Filtered>) -> Stage {
-    let Some((
-        _,
-        AudioWay::Encode {
-            codec,
-            sample_rate,
-            channels,
-            ..
-        },
-    )) = &job.plan.audio
-    else {
-        return Ok(());
-    };
-    let shift = Rational::MICROS.rescale(job.zero_us, time_base);
-    let alone = job.plan.video.is_none() && job.plan.cut.is_none();
-    let target = chain::Sound {
-        codec: *codec,
-        sample_rate: *sample_rate,
-        channels: *channels,
-    };
-    let mut sound = Sound {
-        target,
-        cut: job.plan.cut,
-        time_base,
-        shaping: None,
-        timing: None,
-    };
-    let mut first: Option<i64> = None;
-    while let Some(mut frame) = receive(job, from)? {
-        if frame.samples() <= 0 {
-            continue;
-        }
-        let raw = frame.best_effort().or(frame.pts());
-        let first_pts = *first.get_or_insert(raw.unwrap_or(0));
-        frame.set_pts(raw.map(|pts| pts - if alone { first_pts } else { shift }));
-        if !sound.take(frame, to)? {
-            return Ok(());
-        }
-    }
-    sound.end(to)
-}
-
-/// Two graphs in a row: one for the shape of what arrives, rebuilt where that changes, and one that keeps the time.
-struct Sound {
+/// The sound's filters, and where frames go. Two graphs in a row: one for the shape of what arrives, rebuilt where that
+/// changes, and one that keeps the time.
+pub(super) struct Sound<N> {
     target: chain::Sound,
     cut: Option<Trim>,
     time_base: Rational,
+    /// How far times are moved; `None` where the first frame begins at 0.
+    shift: Option<i64>,
+    first: Option<i64>,
     shaping: Option<(FrameShape, Graph)>,
     timing: Option<Graph>,
+    /// The end of the part was reached: what still comes is not wanted.
+    done: bool,
+    next: N,
 }
 
-impl Sound {
-    /// Whether more is wanted: nothing is after the end of the part.
-    fn take(&mut self, frame: Frame, to: &SyncSender<Filtered>) -> Result<bool, Halt> {
-        let mut shape = frame.shape();
-        shape.full_range = false;
-        if self.shaping.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
-            if let Some((_, old)) = &mut self.shaping {
-                old.send(None).map_err(engine("end the filters"))?;
-                self.pass_on(to)?;
-            }
-            let chain = chain::sound_shape(self.target, shape.channels);
-            let graph = Graph::audio(&shape, self.time_base, &chain).map_err(engine("build the audio filters"))?;
-            self.shaping = Some((shape, graph));
-        }
-        if let Some((_, graph)) = &mut self.shaping {
-            graph.send(Some(frame)).map_err(engine("filter the audio"))?;
-        }
-        self.pass_on(to)
+impl<N: Next<Filtered>> Sound<N> {
+    /// `None` where the plan encodes no sound.
+    pub(super) fn new(job: &Job<'_>, time_base: Rational, next: N) -> Option<Self> {
+        let Some((
+            _,
+            AudioWay::Encode {
+                codec,
+                sample_rate,
+                channels,
+                ..
+            },
+        )) = &job.plan.audio
+        else {
+            return None;
+        };
+        let alone = job.plan.video.is_none() && job.plan.cut.is_none();
+        Some(Self {
+            target: chain::Sound {
+                codec: *codec,
+                sample_rate: *sample_rate,
+                channels: *channels,
+            },
+            cut: job.plan.cut,
+            time_base,
+            shift: (!alone).then(|| Rational::MICROS.rescale(job.zero_us, time_base)),
+            first: None,
+            shaping: None,
+            timing: None,
+            done: false,
+            next,
+        })
     }
 
     /// From the first graph through the second.
-    fn pass_on(&mut self, to: &SyncSender<Filtered>) -> Result<bool, Halt> {
+    fn pass_on(&mut self) -> Stage {
         let Some((_, shaping)) = &mut self.shaping else {
-            return Ok(true);
+            return Ok(());
         };
-        loop {
+        while !self.done {
             let frame = match shaping.receive() {
                 Ok(frame) => frame,
-                Err(AvError::AGAIN | AvError::EOF) => return Ok(true),
+                Err(AvError::AGAIN | AvError::EOF) => break,
                 Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
             };
             let timing = match &mut self.timing {
@@ -224,36 +235,66 @@ impl Sound {
                 }
             };
             match timing.send(Some(frame)) {
-                Ok(()) => drain(timing, to)?,
-                // The end of the part was reached.
-                Err(AvError::EOF) => {
-                    drain(timing, to)?;
-                    return Ok(false);
-                }
+                Ok(()) => {}
+                Err(AvError::EOF) => self.done = true,
                 Err(error) => return Err(Halt::Failed(engine("filter the audio")(error))),
             }
+            drain(timing, &mut self.next)?;
         }
-    }
-
-    fn end(&mut self, to: &SyncSender<Filtered>) -> Stage {
-        if let Some((_, shaping)) = &mut self.shaping {
-            shaping.send(None).map_err(engine("end the filters"))?;
-            self.pass_on(to)?;
-        }
-        self.timing.as_mut().map_or(Ok(()), |timing| end(timing, to))
+        Ok(())
     }
 }
 
-fn end(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+impl<N: Next<Filtered>> Next<Frame> for Sound<N> {
+    fn take(&mut self, mut frame: Frame) -> Stage {
+        if self.done || frame.samples() <= 0 {
+            return Ok(());
+        }
+        let raw = frame.best_effort().or(frame.pts());
+        let first = *self.first.get_or_insert(raw.unwrap_or(0));
+        frame.set_pts(raw.map(|pts| pts - self.shift.unwrap_or(first)));
+        let mut shape = frame.shape();
+        shape.full_range = false;
+        if self.shaping.as_ref().is_none_or(|(built_for, _)| *built_for != shape) {
+            if let Some((_, old)) = &mut self.shaping {
+                old.send(None).map_err(engine("end the filters"))?;
+                self.pass_on()?;
+            }
+            let chain = chain::sound_shape(self.target, shape.channels);
+            let graph = Graph::audio(&shape, self.time_base, &chain).map_err(engine("build the audio filters"))?;
+            self.shaping = Some((shape, graph));
+        }
+        if let Some((_, graph)) = &mut self.shaping {
+            graph.send(Some(frame)).map_err(engine("filter the audio"))?;
+        }
+        self.pass_on()
+    }
+
+    fn end(&mut self) -> Stage {
+        if !self.done {
+            if let Some((_, shaping)) = &mut self.shaping {
+                shaping.send(None).map_err(engine("end the filters"))?;
+                self.pass_on()?;
+            }
+            if let Some(timing) = self.timing.as_mut().filter(|_| !self.done) {
+                finish(timing, &mut self.next)?;
+            }
+        }
+        self.next.end()
+    }
+}
+
+/// Takes out of a graph what it still holds.
+fn finish(graph: &mut Graph, next: &mut impl Next<Filtered>) -> Stage {
     graph.send(None).map_err(engine("end the filters"))?;
-    drain(graph, to)
+    drain(graph, next)
 }
 
-fn drain(graph: &mut Graph, to: &SyncSender<Filtered>) -> Stage {
+fn drain(graph: &mut Graph, next: &mut impl Next<Filtered>) -> Stage {
     let time_base = graph.time_base();
     loop {
         match graph.receive() {
-            Ok(frame) => to.send(Filtered { frame, time_base }).map_err(|_| Halt::Hungup)?,
+            Ok(frame) => next.take(Filtered { frame, time_base })?,
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
             Err(error) => return Err(Halt::Failed(engine("filter")(error))),
         }

@@ -1,11 +1,14 @@
 //! Plan -> file, as threads of this job with small bounded queues.
 //!
 //! ```text
-//!            packets          frames           frames           packets
-//!  demux ─┬─ video decode ──── video filter ─── video encode ─┬─ mux (the calling thread)
-//!         └─ audio decode ──── audio filter ─── audio encode ─┘
-//!         └─ copied streams go straight to mux ───────────────┘
+//!          packets                        frames           packets
+//!  demux ─┬─ [decode ─ filter] of pictures ─── [encode] ─────┬─ [mux] (the calling thread)
+//!         ├─ [decode ─ filter ─ encode] of sound ────────────┤
+//!         └─ copied streams go straight to mux ──────────────┘
 //! ```
+//!
+//! A pair of brackets is a thread. Where decoding and filtering are more than one core carries beside the encoder, each of
+//! the two has its own: [`threads`](super::threads).
 //!
 //! Every stage owns its libav object; they share the [`Control`] and a [`Tally`]. A stage that fails or is told to stop
 //! drops its ends of the queues: its neighbours wake and end too, so the whole line falls within one packet. The first
@@ -27,23 +30,26 @@ mod filter;
 mod mux;
 mod share;
 mod spool;
+mod stage;
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
-use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use self::budget::Budget;
 pub(super) use self::clock::Clock;
+use self::decode::Decode;
 use self::demux::Route;
+use self::encode::Encode;
 pub(super) use self::encode::options as encoder_options;
 pub(super) use self::share::{Share, Span};
 pub(super) use self::spool::{Packets, Spool};
+use self::stage::{Next, drive, receive};
 use super::chain;
 use super::confine::{Confined, Openings, alone};
 use super::control::{Control, Gauge};
@@ -53,11 +59,11 @@ use super::info::{MediaInfo, Rational};
 use super::limits::Limits;
 use super::plan::{AudioWay, Plan, VideoWay};
 use super::probe::{Unread, refuse};
+use super::threads::{Threads, cores};
 
 const PACKETS_MAX: usize = 32;
 /// One on its way while the next is made: more of them would only lie in memory.
 const FRAMES_MAX: usize = 1;
-const LOOK_AT_CONTROL: Duration = Duration::from_millis(100);
 
 /// What the stages counted.
 #[derive(Debug)]
@@ -143,7 +149,7 @@ struct Job<'a> {
     share: Share<'a>,
     /// What is 0 in the output, microseconds on the source's clock.
     zero_us: i64,
-    threads: u32,
+    threads: Threads,
     /// The file of colours, where the picture is mapped: no stage can write one.
     table: Option<NamedTempFile>,
 }
@@ -203,7 +209,9 @@ pub(super) fn transcode<T: Send>(
         device,
         share: Share::All,
         zero_us: zero_us(plan, info),
-        threads: limits.threads_max.unwrap_or(0),
+        threads: limits
+            .threads_max
+            .map_or_else(|| Threads::balanced(cores(), plan, info), Threads::each),
         table: table(plan)?,
     };
     control
@@ -228,7 +236,8 @@ pub(super) struct Part<'a> {
     pub(super) info: &'a MediaInfo,
     pub(super) share: Share<'a>,
     pub(super) device: Option<&'a Device>,
-    pub(super) threads: u32,
+    /// So many cores are its share.
+    pub(super) cores: u32,
     pub(super) limits: &'a Limits,
     pub(super) control: &'a Control,
 }
@@ -252,7 +261,7 @@ pub(super) fn part(
         device: part.device,
         share: part.share,
         zero_us: zero_us(part.plan, part.info),
-        threads: part.threads,
+        threads: Threads::of_part(part.cores, part.plan, part.info),
         table: table(part.plan)?,
     };
     alone(part.limits.confine, job.openings(), |confined| {
@@ -283,7 +292,7 @@ pub(super) fn join(
         device: None,
         share: Share::All,
         zero_us: zero_us(plan, info),
-        threads: 1,
+        threads: Threads::each(1),
         table: None,
     };
     let expected = usize::from(plan.video.is_some()) + usize::from(plan.audio.is_some());
@@ -411,7 +420,8 @@ fn settle(job: &Job<'_>, first_error: FirstError, ended: Stage) -> Result<(), Me
     }
 }
 
-/// Spawns decoder, filter and encoder of a stream.
+/// Spawns the stages of a stream. Pictures are encoded on a thread of their own, for that is what takes time; sound is all
+/// made on one.
 fn converted<'scope>(
     scope: &'scope Scope<'scope, '_>,
     job: &'scope Job<'_>,
@@ -421,19 +431,38 @@ fn converted<'scope>(
     to_mux: &SyncSender<ToMux>,
 ) -> Route {
     let (to_decode, at_decode) = sync_channel(PACKETS_MAX);
-    let (to_filter, at_filter) = sync_channel(FRAMES_MAX);
-    let (to_encode, at_encode) = sync_channel(FRAMES_MAX);
     let (time_base, to_mux) = (params.time_base, to_mux.clone());
     let video = job.plan.video.as_ref().is_some_and(|(one, _)| *one == index);
-    scope.spawn(move || keep.keep(decode::decode(job, &params, video, &at_decode, &to_filter)));
-    if video {
-        scope.spawn(move || keep.keep(filter::video(job, time_base, &at_filter, &to_encode)));
-        scope.spawn(move || keep.keep(encode::video(job, index, &at_encode, &to_mux)));
+    if !video {
+        let sound = move || {
+            let Some(encode) = Encode::sound(job, index, to_mux) else {
+                return Ok(());
+            };
+            let Some(filters) = filter::Sound::new(job, time_base, encode) else {
+                return Ok(());
+            };
+            drive(job, &at_decode, Decode::open(job, &params, false, filters)?)
+        };
+        scope.spawn(move || keep.keep(sound()));
+        return Route::Decode { index, to: to_decode };
+    }
+    let (to_encode, at_encode) = sync_channel(FRAMES_MAX);
+    let encode = move || Encode::picture(job, index, to_mux).map_or(Ok(()), |encode| drive(job, &at_encode, encode));
+    scope.spawn(move || keep.keep(encode()));
+    let filters = filter::Pictures::new(job, time_base, to_encode);
+    if job.threads.apart {
+        let (to_filter, at_filter) = sync_channel(FRAMES_MAX);
+        scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| drive(job, &at_filter, filters))));
+        scope.spawn(move || keep.keep(decode(job, &params, &at_decode, to_filter)));
     } else {
-        scope.spawn(move || keep.keep(filter::audio(job, time_base, &at_filter, &to_encode)));
-        scope.spawn(move || keep.keep(encode::audio(job, index, &at_encode, &to_mux)));
+        scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| decode(job, &params, &at_decode, filters))));
     }
     Route::Decode { index, to: to_decode }
+}
+
+/// Decodes pictures on this thread.
+fn decode(job: &Job<'_>, params: &StreamParams, from: &Receiver<Packet>, next: impl Next<Frame>) -> Stage {
+    drive(job, from, Decode::open(job, params, true, next)?)
 }
 
 /// The first real error of the stages.
@@ -452,18 +481,6 @@ impl FirstError {
 
     fn take(self) -> Option<MediaError> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Receives with an eye on the control; `None` when the sender is gone.
-fn receive<T>(job: &Job<'_>, from: &Receiver<T>) -> Result<Option<T>, Halt> {
-    loop {
-        job.control.check()?;
-        match from.recv_timeout(LOOK_AT_CONTROL) {
-            Ok(item) => return Ok(Some(item)),
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
     }
 }
 

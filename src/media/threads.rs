@@ -1,0 +1,145 @@
+//! Cores, and how a picture's work divides among its stages -> threads of each. Pure, but for asking how many cores there are.
+//!
+//! ```text
+//! 2 cores, 720p to 720p     decode and filter on one thread, x264 on 4
+//! 2 cores, 2160p to 480p    decode on 2, filter beside it, x264 on 4
+//! ```
+//!
+//! A decoder that keeps up on one thread is cheaper there: with frame threads it holds a picture and a context for each, and
+//! changes threads for every picture. What libav would choose by itself is one thread a core for everything.
+
+use super::forecast;
+use super::info::MediaInfo;
+use super::plan::Plan;
+use super::preset::VideoCodec;
+
+/// Of one core, the share of decoding and filtering that one thread carries beside an encoder that wants every core.
+const ALONE_MAX: f64 = 0.75;
+
+/// Up to so many cores x264 gets two frame threads a core: with one and a half, its own choice, more of them stand idle
+/// while one frame waits for rows of another. Each costs the memory of some frames.
+const FEW_CORES: u32 = 4;
+
+/// Threads of the stages of one line; 0 for as many as the library finds right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Threads {
+    pub(super) decoder: u32,
+    pub(super) filters: u32,
+    pub(super) encoder: u32,
+    /// Whether pictures are filtered on a thread of their own, not on the decoder's.
+    pub(super) apart: bool,
+}
+
+impl Threads {
+    /// As many for each stage: what was asked for, not found.
+    pub(super) fn each(threads: u32) -> Self {
+        Self {
+            decoder: threads,
+            filters: threads,
+            encoder: threads,
+            apart: threads != 1,
+        }
+    }
+
+    /// For a plan on so many cores.
+    pub(super) fn balanced(cores: u32, plan: &Plan, info: &MediaInfo) -> Self {
+        let Some(encode) = plan.encode().filter(|_| !plan.rung.encodes_on_gpu()) else {
+            return Self::each(0);
+        };
+        let share = forecast::share_before_encoder(encode, info);
+        let threads = Self::by_share(cores, share, encode.codec);
+        if plan.rung.decodes_on_gpu() {
+            // The card decodes; to bring its pictures into memory takes a thread.
+            return Self {
+                decoder: 1,
+                filters: 0,
+                apart: true,
+                ..threads
+            };
+        }
+        threads
+    }
+
+    /// For a part of a film on its share of the cores: what a library finds right for itself would be all of them.
+    pub(super) fn of_part(cores: u32, plan: &Plan, info: &MediaInfo) -> Self {
+        let threads = Self::balanced(cores, plan, info);
+        let found = |threads| if threads == 0 { cores } else { threads };
+        Self {
+            decoder: found(threads.decoder),
+            filters: found(threads.filters),
+            encoder: found(threads.encoder),
+            ..threads
+        }
+    }
+
+    /// Where this share of the work, 0..=1, comes before the encoder.
+    fn by_share(cores: u32, share: f64, codec: VideoCodec) -> Self {
+        let encoder = match codec {
+            VideoCodec::H264 if cores <= 1 => 1,
+            VideoCodec::H264 if cores <= FEW_CORES => cores * 2,
+            VideoCodec::H264 => cores * 3 / 2,
+            VideoCodec::Hevc | VideoCodec::Av1 | VideoCodec::Vp9 => 0,
+        };
+        let wanted = f64::from(cores) * share;
+        if cores <= 1 || wanted <= ALONE_MAX {
+            return Self {
+                decoder: 1,
+                filters: 1,
+                encoder,
+                apart: false,
+            };
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0.75 and the number of cores"
+        )]
+        let decoder = (wanted.ceil() as u32 + 1).min(cores);
+        Self {
+            decoder,
+            filters: cores,
+            encoder,
+            apart: true,
+        }
+    }
+}
+
+/// Cores that this process may use.
+#[must_use]
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Threads;
+    use crate::media::preset::VideoCodec;
+
+    fn of(cores: u32, share: f64) -> (u32, u32, bool) {
+        let threads = Threads::by_share(cores, share, VideoCodec::H264);
+        (threads.decoder, threads.encoder, threads.apart)
+    }
+
+    #[test]
+    fn a_decoder_that_keeps_up_alone_gets_one_thread() {
+        assert_eq!(of(1, 0.9), (1, 1, false));
+        assert_eq!(of(1, 0.1), (1, 1, false));
+        assert_eq!(of(2, 0.1), (1, 4, false));
+        assert_eq!(of(2, 0.37), (1, 4, false));
+    }
+
+    #[test]
+    fn a_decoder_that_does_not_gets_what_it_needs_and_no_more_than_there_are_cores() {
+        assert_eq!(of(2, 0.5), (2, 4, true));
+        assert_eq!(of(2, 1.0), (2, 4, true));
+        assert_eq!(of(16, 0.1), (3, 24, true));
+        assert_eq!(of(16, 0.9), (16, 24, true));
+    }
+
+    #[test]
+    fn encoders_with_pools_of_their_own_are_left_to_them() {
+        for codec in [VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp9] {
+            assert_eq!(Threads::by_share(4, 0.1, codec).encoder, 0);
+        }
+    }
+}
