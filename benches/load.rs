@@ -2,8 +2,9 @@
 //! updates a second it writes down. `ci/bench load` builds and judges it; its folder is a temporary one where it is run.
 //!
 //! ```text
-//! for each length   jobs of up to 10,000 people are enqueued, then rounds of: enqueue, claim, deliver, finish
-//! stdout            NDJSON, a line a length and one for the inbox
+//! a store a length   jobs of up to 10,000 people are enqueued
+//! then by turns      rounds of: enqueue, claim, deliver, finish, so that a slow second is one for all
+//! stdout             NDJSON, a line a length and one for the inbox
 //! ```
 
 mod support;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use kadr::job::Phase;
 use kadr::store::{Enqueued, InboxUpdate, Journal, Outcome, Store};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use self::support::{CLAIM, ENGINE, QUEUE, parcel, request};
 
@@ -22,7 +24,7 @@ type Outcomes<T> = Result<T, Box<dyn Error>>;
 
 const LENGTHS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const PEOPLE_MAX: usize = 10_000;
-const ROUNDS: usize = 500;
+const ROUNDS: usize = 1_000;
 /// As one answer of the platform brings them.
 const UPDATES: usize = 100;
 
@@ -53,35 +55,63 @@ async fn add(store: &Journal, number: usize, people: usize) -> Outcomes<()> {
     }
 }
 
-async fn length(waiting: usize) -> Outcomes<Value> {
-    let folder = tempfile::tempdir_in(".")?;
-    let store = Journal::in_file(&folder.path().join("kadr.db")).await?;
-    let people = waiting.min(PEOPLE_MAX);
-    let began = Instant::now();
-    for number in 0..waiting {
-        add(&store, number, people).await?;
+/// A store in which so many are waiting.
+struct Queue {
+    waiting: usize,
+    people: usize,
+    filled_s: f64,
+    store: Journal,
+    enqueue: Times,
+    claim: Times,
+    finish: Times,
+    _folder: TempDir,
+}
+
+impl Queue {
+    async fn filled(waiting: usize) -> Outcomes<Self> {
+        let folder = tempfile::tempdir_in(".")?;
+        let store = Journal::in_file(&folder.path().join("kadr.db")).await?;
+        let people = waiting.min(PEOPLE_MAX);
+        let began = Instant::now();
+        for number in 0..waiting {
+            add(&store, number, people).await?;
+        }
+        Ok(Self {
+            waiting,
+            people,
+            filled_s: began.elapsed().as_secs_f64(),
+            store,
+            enqueue: Times::default(),
+            claim: Times::default(),
+            finish: Times::default(),
+            _folder: folder,
+        })
     }
-    let filled_s = began.elapsed().as_secs_f64();
-    let (mut enqueue, mut claim, mut finish) = (Times::default(), Times::default(), Times::default());
-    for round in 0..ROUNDS {
-        enqueue.take(add(&store, waiting + round, people)).await?;
-        let claimed = claim.take(store.claim(CLAIM)).await?.ok_or("nothing is waiting")?;
+
+    async fn round(&mut self, round: usize) -> Outcomes<()> {
+        let store = &self.store;
+        self.enqueue.take(add(store, self.waiting + round, self.people)).await?;
+        let claimed = self.claim.take(store.claim(CLAIM)).await?.ok_or("nothing is waiting")?;
         let fence = claimed.fence;
         store.advance(fence, Phase::Deliver, Some(parcel())).await?;
         let outcome = Outcome::Succeeded {
             file_id: Some(format!("sent-{round}")),
         };
-        finish.take(store.finish(fence, outcome, ENGINE)).await?;
+        self.finish.take(store.finish(fence, outcome, ENGINE)).await?;
+        Ok(())
     }
-    Ok(json!({
-        "type": "queue",
-        "waiting": waiting,
-        "people": people,
-        "filled_s": filled_s,
-        "enqueue": enqueue.figures(),
-        "claim": claim.figures(),
-        "finish": finish.figures(),
-    }))
+
+    fn figures(&mut self) -> Value {
+        json!({
+            "type": "queue",
+            "waiting": self.waiting,
+            "people": self.people,
+            "filled_s": self.filled_s,
+            "enqueue": self.enqueue.figures(),
+            "claim": self.claim.figures(),
+            "finish": self.finish.figures(),
+        })
+    }
 }
 
 async fn inbox() -> Outcomes<Value> {
@@ -112,11 +142,22 @@ async fn inbox() -> Outcomes<Value> {
 async fn main() -> Outcomes<()> {
     let longest = std::env::args().skip(1).find_map(|word| word.parse().ok());
     let mut out = std::io::stdout();
+    let mut queues = Vec::new();
     for waiting in LENGTHS
         .into_iter()
         .filter(|length| longest.is_none_or(|longest| *length <= longest))
     {
-        writeln!(out, "{}", length(waiting).await?)?;
+        queues.push(Queue::filled(waiting).await?);
+    }
+    // What filling left to write is no part of what follows.
+    rustix::fs::sync();
+    for round in 0..ROUNDS {
+        for queue in &mut queues {
+            queue.round(round).await?;
+        }
+    }
+    for queue in &mut queues {
+        writeln!(out, "{}", queue.figures())?;
     }
     writeln!(out, "{}", inbox().await?)?;
     Ok(())

@@ -3,12 +3,14 @@
 //! ```text
 //! mod    the lock, the connection, the schema, and whether an operator's command wrote
 //! backup copies, and the check after an unclean end
+//! checkpoint  the log moved into the database, beside the writer
 //! clock  times that an earlier boot left in the future
 //! ```
 //!
 //! A lock file keeps a second bot out. What is written and read is the [`journal`](super::journal)'s.
 
 pub mod backup;
+mod checkpoint;
 mod clock;
 
 use std::fmt::Write;
@@ -45,7 +47,7 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 const OTHERS_POLL: Duration = Duration::from_millis(500);
 
 /// How a connection keeps what it writes.
-const KEEPING: [&str; 6] = [
+const KEEPING: [&str; 7] = [
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -55,6 +57,8 @@ const KEEPING: [&str; 6] = [
     // KiB, negative by SQLite's rule. By default it keeps 2 MiB, which fill up over thousands of jobs; a claim reads a few
     // pages.
     "PRAGMA cache_size = -512",
+    // Pages of 4 KiB. A commit that finds the log this long moves it after all, see `checkpoint`: the disk must not fill.
+    "PRAGMA wal_autocheckpoint = 8000",
 ];
 
 impl Journal {
@@ -85,6 +89,7 @@ impl Journal {
         let changes = Arc::new(watch::Sender::new(0));
         if let Door::File(single) = &door {
             tokio::spawn(notice_others(Arc::downgrade(single), Arc::clone(&changes)));
+            tokio::spawn(checkpoint::beside(path.to_owned(), Arc::downgrade(single)));
         }
         let me = Arc::new(StdMutex::new(me));
         Ok(Self::new(door, changes, me, Arc::new(lock)))
