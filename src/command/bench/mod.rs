@@ -90,6 +90,9 @@ pub struct Args {
     /// Say what changed since the run that was kept in this file
     #[arg(long, value_name = "OLD")]
     compare: Option<PathBuf>,
+    /// Measure nothing: print, and draw, the run that was kept in this file
+    #[arg(long, value_name = "OLD", conflicts_with_all = ["files", "against", "vmaf", "save", "compare"])]
+    show: Option<PathBuf>,
     /// Only make the set of clips, in this folder
     #[arg(long, value_name = "DIR", hide = true)]
     make_clips: Option<PathBuf>,
@@ -106,6 +109,11 @@ enum Format {
 pub(super) fn run(args: &Args) -> Result<Exit> {
     if let Some(folder) = &args.make_clips {
         clips::make(folder)?;
+        return Ok(Exit::Done);
+    }
+    if let Some(kept) = &args.show {
+        let (header, rows) = compare::read(kept)?;
+        publish(args, &header, &rows)?;
         return Ok(Exit::Done);
     }
     check_inputs(&args.files)?;

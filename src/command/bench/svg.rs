@@ -9,6 +9,9 @@ const WIDTH: f64 = 900.0;
 const LINE: f64 = 18.0;
 const LEFT: f64 = 330.0;
 const PLOT_HEIGHT: f64 = 260.0;
+/// Of a point's name.
+const LABEL_WIDTH: f64 = 220.0;
+const LABEL_HEIGHT: f64 = 12.0;
 /// Distinct on white and on black, also where red and green look alike (Okabe and Ito, 2008).
 const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"];
 
@@ -200,18 +203,21 @@ impl Page {
             points.iter().map(|(_, point)| *point),
             (0.0, (lowest - 3.0).max(0.0).floor()),
         );
+        let mut labels = Labels::default();
         for (row, point) in points {
             let (x, y) = axes.place(point);
-            let _ = writeln!(
-                self.body,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{}\"/>",
-                self.colour(&row.by)
-            );
-            self.label(
-                (x + 7.0, y + 4.0),
-                "start",
-                &shortened(&format!("{} · {}", row.clip, row.preset), 34),
-            );
+            let colour = self.colour(&row.by);
+            // A peer that made the same lies on kadr's point: a ring around it.
+            let shape = if row.by == "kadr" {
+                format!("r=\"4\" fill=\"{colour}\"")
+            } else {
+                format!("r=\"6\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"")
+            };
+            let _ = writeln!(self.body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" {shape}/>");
+            let text = shortened(&format!("{} · {}", row.clip, row.preset), 34);
+            if let Some(place) = labels.place((x + 9.0, y + 4.0), &text) {
+                self.label(place, "start", &text);
+            }
         }
     }
 
@@ -238,6 +244,37 @@ impl Page {
         }
         self.y = bottom + 3.0 * LINE;
         axes
+    }
+}
+
+/// Where points have their names: none over another, and none twice for one place.
+#[derive(Default)]
+struct Labels {
+    /// The points that were named.
+    named: Vec<(f64, f64, String)>,
+    /// Where the names stand.
+    taken: Vec<(f64, f64)>,
+}
+
+impl Labels {
+    /// Beside the point, or a line or two away; `None` where there is no room, or its name stands already.
+    fn place(&mut self, (x, y): (f64, f64), text: &str) -> Option<(f64, f64)> {
+        let near = |other: f64, own: f64| (other - own).abs() < LABEL_HEIGHT;
+        let same =
+            |(other_x, other_y, other): &(f64, f64, String)| other == text && near(*other_x, x) && near(*other_y, y);
+        if self.named.iter().any(same) {
+            return None;
+        }
+        self.named.push((x, y, text.to_owned()));
+        let free = [0.0, 1.0, -1.0, 2.0, -2.0]
+            .into_iter()
+            .map(|lines| y + lines * LABEL_HEIGHT)
+            .find(|&line| {
+                let over = |(other_x, other_y): &(f64, f64)| (other_x - x).abs() < LABEL_WIDTH && near(*other_y, line);
+                !self.taken.iter().any(over)
+            })?;
+        self.taken.push((x, free));
+        Some((x, free))
     }
 }
 

@@ -121,7 +121,7 @@ pub(super) fn of_file(source: &Path, wanted: &Wanted<'_>) -> Result<Vec<Work>> {
                 all.push(Work {
                     clip: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                     source: source.clone(),
-                    recipe: recipe.clone(),
+                    recipe: *recipe,
                     rung,
                     jobs,
                     table: arguments::table(&plan)?,
