@@ -65,6 +65,9 @@ const PACKETS_MAX: usize = 32;
 /// One on its way while the next is made: more of them would only lie in memory.
 const FRAMES_MAX: usize = 1;
 
+/// How much nicer encoders are than the rest of their line.
+const ENCODER_NICE: i32 = 5;
+
 /// What the stages counted.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -447,7 +450,12 @@ fn converted<'scope>(
         return Route::Decode { index, to: to_decode };
     }
     let (to_encode, at_encode) = sync_channel(FRAMES_MAX);
-    let encode = move || Encode::picture(job, index, to_mux).map_or(Ok(()), |encode| drive(job, &at_encode, encode));
+    let encode = move || {
+        if !job.plan.rung.encodes_on_gpu() {
+            give_way();
+        }
+        Encode::picture(job, index, to_mux).map_or(Ok(()), |encode| drive(job, &at_encode, encode))
+    };
     scope.spawn(move || keep.keep(encode()));
     let filters = filter::Pictures::new(job, time_base, to_encode);
     if job.threads.apart {
@@ -458,6 +466,14 @@ fn converted<'scope>(
         scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| decode(job, &params, &at_decode, filters))));
     }
     Route::Decode { index, to: to_decode }
+}
+
+/// Puts this thread, and those that an encoder starts from it, behind what feeds them. As equals, six of an encoder's leave
+/// a decoder a seventh of the cores; then they stand idle together until it has its next picture.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(ENCODER_NICE) {
+        tracing::debug!(%error, "the encoder goes first all the same");
+    }
 }
 
 /// Decodes pictures on this thread.
