@@ -17,7 +17,8 @@ use super::preset::{Preset, VideoCodec};
 use super::recipe::Recipe;
 use super::report::{Action, Report};
 
-/// Decoding, filters and the rest of the line, seconds a megapixel of the source.
+/// Decoding, filters and the rest of the line, seconds a megapixel of the source: to x264 as 2.05 ms of one core (H.264 and
+/// a scaler, seven samples) are to 18, for threads are divided by it.
 const DECODE_S: f64 = 0.0032;
 /// Opening, probing, verifying, the thumbnail: seconds.
 const BASE_S: f64 = 0.4;

@@ -3,12 +3,15 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use kadr::job::JobId;
 use kadr::playground::Fault;
 use kadr::store::Journal;
 use kadr::store::sqlite::backup::{Backup, back_up, backups};
 use kadr::store::{Store, StoreError};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::store::{add, open};
 use crate::support::bot::playground_in;
@@ -161,4 +164,31 @@ async fn a_second_bot_with_the_same_token_is_told_of_the_first() {
         words.contains("error: another process polls with this token"),
         "{words}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_reaches_the_database_while_it_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    add(&store, 1, "file-1", 1).await;
+    let database = folder.path().join("kadr.db");
+    let told = Duration::from_secs(20);
+    let began = Instant::now();
+    // A copy of the file alone, for beside its log it would be read with it.
+    let alone = folder.path().join("alone.db");
+    loop {
+        std::fs::copy(&database, &alone).unwrap();
+        let options = SqliteConnectOptions::new().filename(&alone).immutable(true);
+        if let Ok(mut connection) = SqliteConnection::connect_with(&options).await
+            && let Ok(row) = sqlx::query("SELECT COUNT(*) FROM jobs")
+                .fetch_one(&mut connection)
+                .await
+            && row.get::<i64, _>(0) == 1
+        {
+            break;
+        }
+        assert!(began.elapsed() < told, "it stays in the log");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(store);
 }

@@ -1,10 +1,10 @@
 //! Plan -> file, as threads of this job with small bounded queues.
 //!
 //! ```text
-//!          packets                        frames           packets
-//!  demux ─┬─ [decode ─ filter] of pictures ─── [encode] ─────┬─ [mux] (the calling thread)
-//!         ├─ [decode ─ filter ─ encode] of sound ────────────┤
-//!         └─ copied streams go straight to mux ──────────────┘
+//!            packets                        frames           packets
+//!  [demux] ─┬─ [decode ─ filter] of pictures ─── [encode] ─────┬─ [mux] (the calling thread)
+//!           ├─ [decode ─ filter ─ encode] of sound ────────────┤
+//!           └─ copied streams go straight to mux ──────────────┘
 //! ```
 //!
 //! A pair of brackets is a thread. Where decoding and filtering are more than one core carries beside the encoder, each of
