@@ -7,8 +7,8 @@
 //!           └─ copied streams go straight to mux ──────────────┘
 //! ```
 //!
-//! A pair of brackets is a thread. Where decoding and filtering are more than one core carries beside the encoder, each of
-//! the two has its own: [`threads`](super::threads).
+//! A pair of brackets is a thread. Where decoding and filtering are more than a small share of the work, each of the two has
+//! its own: [`threads`](super::threads).
 //!
 //! Every stage owns its libav object; they share the [`Control`] and a [`Tally`]. A stage that fails or is told to stop
 //! drops its ends of the queues: its neighbours wake and end too, so the whole line falls within one packet. The first
@@ -223,12 +223,13 @@ pub(super) fn transcode<T: Send>(
     let more = alone(limits.confine, job.openings(), |confined| {
         run(&job, open(&job, input, confined)?, |expected, at_mux| {
             if job.only_statistics() {
-                mux::count(&job, at_mux)
+                mux::count(&job, at_mux)?;
             } else {
-                mux::mux(&job, output, expected, at_mux)
+                mux::mux(&job, output, expected, at_mux)?;
             }
-        })?;
-        go_on(&tally, confined)
+            // Beside the encoder, which takes its time to close.
+            go_on(&tally, confined).map_err(Halt::Failed)
+        })
     })?;
     Ok((tally, more))
 }
@@ -381,10 +382,14 @@ fn common_start_us(info: &MediaInfo, video: Option<usize>, audio: Option<usize>)
 }
 
 /// Builds the line on scoped threads; its end, the muxer or what stands for it, runs on this one.
-fn run(job: &Job<'_>, demuxer: Input, end: impl FnOnce(usize, &Receiver<ToMux>) -> Stage) -> Result<(), MediaError> {
+fn run<T>(
+    job: &Job<'_>,
+    demuxer: Input,
+    end: impl FnOnce(usize, &Receiver<ToMux>) -> Result<T, Halt>,
+) -> Result<T, MediaError> {
     let first_error = FirstError::default();
     let keep = &first_error;
-    let ended = thread::scope(|scope| -> Result<Stage, MediaError> {
+    let ended = thread::scope(|scope| -> Result<T, Halt> {
         let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
         let mut routes: Vec<Route> = Vec::new();
         if let Some((index, way)) = job.plan.video.as_ref().filter(|_| job.takes_pictures()) {
@@ -408,18 +413,22 @@ fn run(job: &Job<'_>, demuxer: Input, end: impl FnOnce(usize, &Receiver<ToMux>) 
         scope.spawn(move || keep.keep(demux::demux(job, demuxer, routes)));
         let outcome = end(expected, &at_mux);
         drop(at_mux);
-        Ok(outcome)
+        outcome
     });
-    settle(job, first_error, ended.unwrap_or_else(|error| Err(Halt::Failed(error))))
+    settle(job, first_error, ended)
 }
 
 /// What a line came to: what stopped it counts before what its end made of that.
-fn settle(job: &Job<'_>, first_error: FirstError, ended: Stage) -> Result<(), MediaError> {
+fn settle<T>(job: &Job<'_>, first_error: FirstError, ended: Result<T, Halt>) -> Result<T, MediaError> {
     let stopped = first_error.take();
     job.control.check()?;
     match (stopped, ended) {
         (Some(error), _) | (None, Err(Halt::Failed(error))) => Err(error),
-        (None, Err(Halt::Hungup) | Ok(())) => Ok(()),
+        (None, Ok(made)) => Ok(made),
+        (None, Err(Halt::Hungup)) => Err(MediaError::Engine {
+            doing: "convert",
+            what: "a stage went away and said nothing".to_owned(),
+        }),
     }
 }
 

@@ -30,7 +30,11 @@ pub(super) fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<To
     let mut ended = 0;
     let mut empty = 0;
     let mut tracks: Vec<Track> = Vec::new();
-    while let Some(message) = receive(job, from)? {
+    // It does not wait for all senders to go away: an encoder takes its time to close.
+    while ended < expected {
+        let Some(message) = receive(job, from)? else {
+            return Err(Halt::Hungup);
+        };
         match message {
             ToMux::Ready(index, params) => ready.push((index, params)),
             ToMux::Packet(index, packet) if tracks.is_empty() => waiting.push((index, packet)),
@@ -47,9 +51,6 @@ pub(super) fn mux(job: &Job<'_>, file: File, expected: usize, from: &Receiver<To
                 write(job, &mut output, &tracks, index, packet)?;
             }
         }
-    }
-    if ended < expected {
-        return Err(Halt::Hungup);
     }
     if tracks.is_empty() {
         return Err(Halt::Failed(nothing_decoded()));
