@@ -102,6 +102,7 @@ pub(crate) fn init() {
         super::log::listen();
         hush_svt();
         tidy_heap();
+        super::pages::give_back_start();
     });
 }
 

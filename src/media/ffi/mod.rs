@@ -28,6 +28,7 @@ mod input;
 mod io;
 pub(super) mod log;
 mod output;
+mod pages;
 mod raw;
 mod signals;
 mod usage;
