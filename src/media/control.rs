@@ -3,8 +3,8 @@
 //! The engine looks at [`Control::check`] once per packet and in libav's I/O interrupt callback; the caller polls
 //! [`Gauge::read`]. Nothing is pushed: the latest value wins.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::MediaError;
@@ -58,6 +58,22 @@ impl Control {
         }
     }
 
+    /// Notes that the first picture came to the encoder.
+    pub(super) fn encoder_began(&self) {
+        self.gauge
+            .encoding(|encoding| *encoding = Encoding::Since(Instant::now(), processor_time()));
+    }
+
+    /// Notes that the encoder gave its last packet.
+    pub(super) fn encoder_ended(&self) {
+        self.gauge.encoding(|encoding| {
+            if let Encoding::Since(began, cpu_began) = *encoding {
+                let cpu = processor_time().saturating_sub(cpu_began);
+                *encoding = Encoding::Took(began.elapsed(), cpu);
+            }
+        });
+    }
+
     /// The gauge to poll.
     #[must_use]
     pub fn gauge(&self) -> &Gauge {
@@ -94,6 +110,24 @@ pub struct Gauge {
     out_bytes: AtomicU64,
     /// Since the control was made; 0 before there is one.
     first_packet_us: AtomicU64,
+    encoding: Mutex<Encoding>,
+}
+
+/// The stretch between the first picture at the encoder and its last packet.
+#[derive(Clone, Copy, Debug, Default)]
+enum Encoding {
+    #[default]
+    NotYet,
+    /// When it began, and the processor time of the process then.
+    Since(Instant, Duration),
+    /// How long it took, and the processor time of the process meanwhile.
+    Took(Duration, Duration),
+}
+
+/// Of this process so far.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// One reading of a [`Gauge`].
@@ -161,6 +195,23 @@ impl Gauge {
     pub fn first_packet(&self) -> Option<Duration> {
         let us = self.first_packet_us.load(Relaxed);
         (us > 0).then(|| Duration::from_micros(us))
+    }
+
+    /// How many cores this process kept busy from the first picture at the encoder to its last packet; `None` where no
+    /// picture was encoded. What else the process does meanwhile counts too.
+    #[must_use]
+    pub fn encode_cores_busy(&self) -> Option<f64> {
+        let mut busy = None;
+        self.encoding(|encoding| {
+            if let Encoding::Took(wall, cpu) = *encoding {
+                busy = Some(cpu.as_secs_f64() / wall.as_secs_f64()).filter(|busy| busy.is_finite());
+            }
+        });
+        busy
+    }
+
+    fn encoding(&self, change: impl FnOnce(&mut Encoding)) {
+        change(&mut self.encoding.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// As another process has it.

@@ -78,6 +78,7 @@ pub fn convert(
                 report.wall_s = began.elapsed().as_secs_f64();
                 report.cpu_s = cpu_s() - cpu_began_s;
                 report.first_packet_s = control.gauge().first_packet().map(|time| time.as_secs_f64());
+                report.encode_cores_busy = control.gauge().encode_cores_busy();
                 return Ok(report);
             }
             Err(MediaError::Unfit(why)) => {
@@ -534,6 +535,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         wall_s: 0.0,
         cpu_s: 0.0,
         first_packet_s: None,
+        encode_cores_busy: None,
         in_bytes: info.size_bytes,
         out_bytes: verdict.size_bytes,
         look: Some(Look::from(info)),

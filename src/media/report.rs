@@ -143,6 +143,10 @@ pub struct Report {
     /// From the request to the first packet in the output, seconds; `None` for a picture.
     #[serde(default)]
     pub first_packet_s: Option<f64>,
+    /// Cores that the whole process kept busy from the first picture at the encoder to its last packet; `None` where no
+    /// picture was encoded, or in segments.
+    #[serde(default)]
+    pub encode_cores_busy: Option<f64>,
     /// Time that the plan was expected to take, seconds; see [`forecast`](super::forecast).
     #[serde(skip)]
     pub expected_s: f64,

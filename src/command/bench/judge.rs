@@ -113,6 +113,11 @@ impl Judging<'_> {
             shape.frames as f64 * f64::from(shape.width) * f64::from(shape.height),
         );
         let output = piece.output(subject, 0);
+        let encoding: Vec<f64> = by
+            .samples
+            .iter()
+            .filter_map(|sample| sample.encode_cores_busy)
+            .collect();
         let gpu = |of: fn(&super::process::GpuLoad) -> Option<u32>| {
             by.samples.iter().filter_map(|sample| of(sample.gpu.as_ref()?)).max()
         };
@@ -130,6 +135,7 @@ impl Judging<'_> {
             fps: per_s(frames),
             mpx_s: per_s(pixels / 1e6),
             cores_busy: ratio(&cpu, &wall).filter(|_| done),
+            encode_cores_busy: median(&encoding).filter(|_| done),
             memory_bytes_max: by.memory_bytes_max().filter(|_| done),
             gpu_memory_bytes_max: by
                 .samples

@@ -30,6 +30,7 @@ pub(super) struct Sample {
     pub(super) cpu_s: f64,
     pub(super) memory_bytes: Option<u64>,
     pub(super) first_packet_s: Option<f64>,
+    pub(super) encode_cores_busy: Option<f64>,
     /// Each job's own time, where there are several.
     pub(super) jobs_s: Vec<f64>,
     pub(super) gpu: Option<GpuLoad>,
@@ -93,6 +94,9 @@ pub(super) fn kadr(args: &[String], folder: &Path, gpus: bool) -> Result<Sample>
         Some(sample.value.wall_s - wall_s + first_s)
     });
     sample.value.first_packet_s = first.filter(|_| reports.len() == 1);
+    if let [report] = reports.as_slice() {
+        sample.value.encode_cores_busy = report["encode_cores_busy"].as_f64();
+    }
     sample.value.jobs_s = reports.iter().filter_map(|report| report["wall_s"].as_f64()).collect();
     Ok(sample.value)
 }

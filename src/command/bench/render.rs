@@ -8,7 +8,7 @@ use crate::media::packets::Same;
 /// A column: its title, and what a row says there.
 type Column = (&'static str, fn(&Row) -> String);
 
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     ("clip", |row| row.clip.clone()),
     ("preset", |row| row.preset.clone()),
     ("rung", |row| row.rung.clone()),
@@ -19,6 +19,7 @@ const COLUMNS: [Column; 17] = [
     ("Mpx/s", |row| number(row.mpx_s, 1)),
     ("CPU, s", |row| spread(row.cpu_s.as_ref())),
     ("cores", |row| number(row.cores_busy, 2)),
+    ("encoding", |row| number(row.encode_cores_busy, 2)),
     ("MiB", |row| mebibytes(row.memory_bytes_max)),
     ("first, s", |row| number(row.first_packet_s, 3)),
     ("p95, s", |row| number(row.job_p95_s, 2)),
@@ -86,7 +87,7 @@ pub(super) fn ndjson(header: &Header, rows: &[Row]) -> Result<String> {
 
 /// RFC 4180 with numbers as they are; a row's own key names as titles.
 pub(super) fn csv(rows: &[Row]) -> String {
-    let columns: [Column; 22] = [
+    let columns: [Column; 24] = [
         ("clip", |row| row.clip.clone()),
         ("preset", |row| row.preset.clone()),
         ("rung", |row| row.rung.clone()),
@@ -98,6 +99,8 @@ pub(super) fn csv(rows: &[Row]) -> String {
         ("speed_x", |row| plain(row.speed_x)),
         ("fps", |row| plain(row.fps)),
         ("mpx_s", |row| plain(row.mpx_s)),
+        ("cores_busy", |row| plain(row.cores_busy)),
+        ("encode_cores_busy", |row| plain(row.encode_cores_busy)),
         ("memory_bytes_max", |row| plain(row.memory_bytes_max)),
         ("first_packet_s", |row| plain(row.first_packet_s)),
         ("job_p95_s", |row| plain(row.job_p95_s)),

@@ -128,6 +128,9 @@ impl Next<Filtered> for Encode<'_> {
         let opened = match &mut self.opened {
             Some(opened) => opened,
             None => {
+                if matches!(self.way, Way::Picture(_)) {
+                    self.job.control.encoder_began();
+                }
                 let opened = self.open(&filtered)?;
                 self.opened.insert(opened)
             }
@@ -147,6 +150,9 @@ impl Next<Filtered> for Encode<'_> {
         if let Some(opened) = &mut self.opened {
             opened.encoder.send(None).map_err(engine("end the encoder"))?;
             forward(opened, self.index, &self.to)?;
+        }
+        if matches!(self.way, Way::Picture(_)) {
+            self.job.control.encoder_ended();
         }
         self.to.send(ToMux::End(self.index)).map_err(|_| Halt::Hungup)
     }
