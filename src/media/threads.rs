@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 2 cores, a slow preset    decode and filter on one thread, x264 on 4
-//! 2 cores, 720p to 720p     decode on 2, filter beside it, x264 on 4
+//! 2 cores, 720p to 720p     decode on 2, x264 on 4
+//! 2 cores, 720p to 360p     decode on 2, filter beside it, x264 on 4
 //! ```
 //!
 //! A decoder with next to nothing to do is cheaper on one thread: with frame threads it holds a picture and a context for each.
@@ -10,8 +11,8 @@
 //! What libav would choose by itself is one thread a core for everything.
 
 use super::forecast;
-use super::info::MediaInfo;
-use super::plan::Plan;
+use super::info::{MediaInfo, Orientation, Video};
+use super::plan::{Alpha, Picture, Plan};
 use super::preset::VideoCodec;
 
 /// Of one core, the share of decoding and filtering that is left to one thread; what 0.75 cost stands in `docs/bench.md`.
@@ -48,7 +49,8 @@ impl Threads {
             return Self::each(0);
         };
         let share = forecast::share_before_encoder(encode, info);
-        let threads = Self::by_share(cores, share, encode.codec);
+        let filtered = info.video().is_none_or(|video| changes(&encode.picture, video));
+        let threads = Self::by_share(cores, share, filtered, encode.codec);
         if plan.rung.decodes_on_gpu() {
             // The card decodes; to bring its pictures into memory takes a thread.
             return Self {
@@ -73,8 +75,8 @@ impl Threads {
         }
     }
 
-    /// Where this share of the work, 0..=1, comes before the encoder.
-    fn by_share(cores: u32, share: f64, codec: VideoCodec) -> Self {
+    /// Where this share of the work, 0..=1, comes before the encoder, with or without work for the filters.
+    fn by_share(cores: u32, share: f64, filtered: bool, codec: VideoCodec) -> Self {
         let encoder = match codec {
             VideoCodec::H264 if cores <= 1 => 1,
             VideoCodec::H264 if cores <= FEW_CORES => cores * 2,
@@ -100,9 +102,22 @@ impl Threads {
             decoder,
             filters: cores,
             encoder,
-            apart: true,
+            apart: filtered,
         }
     }
+}
+
+/// Whether filters have work with the pictures: else they only pass them on, and a thread for that costs two changes of
+/// threads a picture.
+fn changes(picture: &Picture, video: &Video) -> bool {
+    let size = (picture.width, picture.height);
+    size != (video.width, video.height)
+        || size != picture.scaled
+        || picture.orientation != Orientation::default()
+        || picture.deinterlace
+        || picture.to_bt709
+        || picture.alpha != Alpha::None
+        || picture.fps_max.is_some()
 }
 
 /// Cores that this process may use.
@@ -117,7 +132,7 @@ mod tests {
     use crate::media::preset::VideoCodec;
 
     fn of(cores: u32, share: f64) -> (u32, u32, bool) {
-        let threads = Threads::by_share(cores, share, VideoCodec::H264);
+        let threads = Threads::by_share(cores, share, true, VideoCodec::H264);
         (threads.decoder, threads.encoder, threads.apart)
     }
 
@@ -138,9 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn filters_without_work_share_the_decoder_s_thread() {
+        let of = |filtered| Threads::by_share(2, 0.5, filtered, VideoCodec::H264);
+        assert!(of(true).apart && !of(false).apart);
+        assert_eq!((of(false).decoder, of(false).encoder), (2, 4));
+    }
+
+    #[test]
     fn encoders_with_pools_of_their_own_are_left_to_them() {
         for codec in [VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp9] {
-            assert_eq!(Threads::by_share(4, 0.1, codec).encoder, 0);
+            assert_eq!(Threads::by_share(4, 0.1, true, codec).encoder, 0);
         }
     }
 }

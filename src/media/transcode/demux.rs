@@ -1,9 +1,9 @@
 //! The start of the line: packets of the chosen streams, on one clock, each to its decoder or straight to the muxer.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::SyncSender;
 
 use super::check::{Check, SoundCheck};
+use super::queue::Sender;
 use super::share::{Share, Span};
 use super::{Halt, Job, Stage, ToMux, engine, unfit};
 use crate::media::error::MediaError;
@@ -21,7 +21,7 @@ const REORDER_US_MAX: i64 = 10_000_000;
 
 /// Where the demuxer sends the packets of one stream.
 pub(super) enum Route {
-    Decode { index: usize, to: SyncSender<Packet> },
+    Decode { index: usize, to: Sender<Packet> },
     Copy(Box<Copy>),
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Route {
 pub(super) struct Copy {
     index: usize,
     params: Option<StreamParams>,
-    to: SyncSender<ToMux>,
+    to: Sender<ToMux>,
     last_dts: Option<i64>,
     time_base: Rational,
     /// One frame, for packets that say no duration.
@@ -51,7 +51,7 @@ impl Route {
         index: usize,
         params: StreamParams,
         tags: Option<Colour>,
-        to_mux: &SyncSender<ToMux>,
+        to_mux: &Sender<ToMux>,
     ) -> Result<Self, MediaError> {
         let (time_base, rate) = (params.time_base, params.frame_rate);
         let step = if rate.num > 0 {
@@ -120,7 +120,7 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
             && let Some(params) = copy.params.take()
         {
             copy.to
-                .send(ToMux::Ready(copy.index, params))
+                .send_urgent(ToMux::Ready(copy.index, params))
                 .map_err(|_| Halt::Hungup)?;
         }
     }
@@ -181,14 +181,14 @@ pub(super) fn demux(job: &Job<'_>, mut demuxer: Input, mut routes: Vec<Route>) -
             {
                 return Err(unfit("its packets do not decode"));
             }
-            copy.to.send(ToMux::End(copy.index)).map_err(|_| Halt::Hungup)?;
+            copy.to.send_urgent(ToMux::End(copy.index)).map_err(|_| Halt::Hungup)?;
         }
     }
     Ok(())
 }
 
 /// The packets of one segment, from its key frame to the last that one of its frames needs.
-fn demux_span(job: &Job<'_>, mut demuxer: Input, span: &Span<'_>, to: &SyncSender<Packet>) -> Stage {
+fn demux_span(job: &Job<'_>, mut demuxer: Input, span: &Span<'_>, to: &Sender<Packet>) -> Stage {
     let exact = job.info.is_container(&["mov", "matroska"]);
     if let (true, Some(from_us)) = (exact, span.seek_us)
         && let Err(error) = demuxer.seek(from_us)

@@ -1,8 +1,7 @@
 //! Filtered frames -> packets. The encoder is opened from the first frame: only it knows the real format.
 
-use std::sync::mpsc::SyncSender;
-
 use super::decoding::Decoding;
+use super::queue::Sender;
 use super::stage::Next;
 use super::{Filtered, Halt, Job, Stage, ToMux, engine};
 use crate::media::device::{audio_encoder, open, software_encoder};
@@ -23,7 +22,7 @@ pub(super) struct Encode<'a> {
     index: usize,
     way: Way<'a>,
     opened: Option<Opened>,
-    to: SyncSender<ToMux>,
+    to: Sender<ToMux>,
 }
 
 enum Way<'a> {
@@ -39,18 +38,20 @@ struct Opened {
     step: i64,
     /// Where the encoder's own decoding times are of no use.
     decoding: Option<Decoding>,
+    /// Whether there was a packet.
+    gave: bool,
 }
 
 impl<'a> Encode<'a> {
     /// `None` where the plan encodes no picture.
-    pub(super) fn picture(job: &'a Job<'_>, index: usize, to: SyncSender<ToMux>) -> Option<Self> {
+    pub(super) fn picture(job: &'a Job<'_>, index: usize, to: Sender<ToMux>) -> Option<Self> {
         job.plan
             .encode()
             .map(|way| Self::new(job, index, Way::Picture(way), to))
     }
 
     /// `None` where the plan encodes no sound.
-    pub(super) fn sound(job: &'a Job<'_>, index: usize, to: SyncSender<ToMux>) -> Option<Self> {
+    pub(super) fn sound(job: &'a Job<'_>, index: usize, to: Sender<ToMux>) -> Option<Self> {
         let Some((
             _,
             AudioWay::Encode {
@@ -67,7 +68,7 @@ impl<'a> Encode<'a> {
         Some(Self::new(job, index, Way::Sound(target), to))
     }
 
-    fn new(job: &'a Job<'a>, index: usize, way: Way<'a>, to: SyncSender<ToMux>) -> Self {
+    fn new(job: &'a Job<'a>, index: usize, way: Way<'a>, to: Sender<ToMux>) -> Self {
         Self {
             job,
             index,
@@ -108,7 +109,7 @@ impl<'a> Encode<'a> {
             params.frame_rate = rate;
         }
         self.to
-            .send(ToMux::Ready(self.index, params))
+            .send_urgent(ToMux::Ready(self.index, params))
             .map_err(|_| Halt::Hungup)?;
         let by_nvenc = frame_rate.is_some() && self.job.plan.rung.encodes_on_gpu();
         let decoding = by_nvenc.then(|| Decoding::new(encoder.reorder_max(), step));
@@ -117,6 +118,7 @@ impl<'a> Encode<'a> {
             base: *time_base,
             step,
             decoding,
+            gave: false,
         })
     }
 }
@@ -154,11 +156,11 @@ impl Next<Filtered> for Encode<'_> {
         if matches!(self.way, Way::Picture(_)) {
             self.job.control.encoder_ended();
         }
-        self.to.send(ToMux::End(self.index)).map_err(|_| Halt::Hungup)
+        self.to.send_urgent(ToMux::End(self.index)).map_err(|_| Halt::Hungup)
     }
 }
 
-fn forward(opened: &mut Opened, index: usize, to: &SyncSender<ToMux>) -> Stage {
+fn forward(opened: &mut Opened, index: usize, to: &Sender<ToMux>) -> Stage {
     loop {
         match opened.encoder.receive() {
             Ok(mut packet) => {
@@ -167,7 +169,10 @@ fn forward(opened: &mut Opened, index: usize, to: &SyncSender<ToMux>) -> Stage {
                 if let Some(decoding) = &mut opened.decoding {
                     packet.set_times(packet.pts(), decoding.next());
                 }
-                to.send(ToMux::Packet(index, packet)).map_err(|_| Halt::Hungup)?;
+                let packet = ToMux::Packet(index, packet);
+                let first = !std::mem::replace(&mut opened.gave, true);
+                let sent = if first { to.send_urgent(packet) } else { to.send(packet) };
+                sent.map_err(|_| Halt::Hungup)?;
             }
             Err(AvError::AGAIN | AvError::EOF) => return Ok(()),
             Err(error) => return Err(Halt::Failed(engine("encode")(error))),

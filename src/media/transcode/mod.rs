@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A pair of brackets is a thread. Where decoding and filtering are more than a small share of the work, each of the two has
-//! its own: [`threads`](super::threads).
+//! its own: [`threads`](super::threads). Between threads is a [`queue`], which wakes nobody for a single packet.
 //!
 //! Every stage owns its libav object; they share the [`Control`] and a [`Tally`]. A stage that fails or is told to stop
 //! drops its ends of the queues: its neighbours wake and end too, so the whole line falls within one packet. The first
@@ -28,6 +28,7 @@ mod demux;
 mod encode;
 mod filter;
 mod mux;
+mod queue;
 mod share;
 mod spool;
 mod stage;
@@ -35,7 +36,6 @@ mod stage;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
 
@@ -47,6 +47,7 @@ use self::decode::Decode;
 use self::demux::Route;
 use self::encode::Encode;
 pub(super) use self::encode::options as encoder_options;
+use self::queue::{Receiver, Room, Sender, queue};
 pub(super) use self::share::{Share, Span};
 pub(super) use self::spool::{Packets, Spool};
 use self::stage::{Next, drive, receive};
@@ -61,9 +62,24 @@ use super::plan::{AudioWay, Plan, VideoWay};
 use super::probe::{Unread, refuse};
 use super::threads::{Threads, cores};
 
-const PACKETS_MAX: usize = 32;
-/// One on its way while the next is made: more of them would only lie in memory.
-const FRAMES_MAX: usize = 1;
+/// Packets on their way to a decoder.
+const PACKETS: Room = Room {
+    items_max: 32,
+    refill_at: 16,
+    wake_at: 1,
+};
+/// Packets on their way to the muxer.
+const TO_MUX: Room = Room {
+    items_max: 32,
+    refill_at: 16,
+    wake_at: 8,
+};
+/// One picture on its way while the next is made: more of them would only lie in memory.
+const FRAMES: Room = Room {
+    items_max: 1,
+    refill_at: 0,
+    wake_at: 1,
+};
 
 /// How much nicer encoders are than the rest of their line.
 const ENCODER_NICE: i32 = 5;
@@ -304,7 +320,7 @@ pub(super) fn join(
         let first_error = FirstError::default();
         let keep = &first_error;
         let muxed = thread::scope(|scope| {
-            let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
+            let (to_mux, at_mux) = queue::<ToMux>(TO_MUX);
             scope.spawn(move || keep.keep(feed(&Feed(to_mux)).map_err(Halt::Failed)));
             mux::mux(&job, output, expected, &at_mux)
         });
@@ -314,11 +330,11 @@ pub(super) fn join(
 }
 
 /// The way into the muxer. A muxer that went away is no error here: it knows why.
-pub(super) struct Feed(SyncSender<ToMux>);
+pub(super) struct Feed(Sender<ToMux>);
 
 impl Feed {
     pub(super) fn ready(&self, index: usize, params: StreamParams) {
-        let _ = self.0.send(ToMux::Ready(index, params));
+        let _ = self.0.send_urgent(ToMux::Ready(index, params));
     }
 
     /// Whether there is still a muxer.
@@ -327,7 +343,7 @@ impl Feed {
     }
 
     pub(super) fn end(&self, index: usize) {
-        let _ = self.0.send(ToMux::End(index));
+        let _ = self.0.send_urgent(ToMux::End(index));
     }
 }
 
@@ -390,7 +406,7 @@ fn run<T>(
     let first_error = FirstError::default();
     let keep = &first_error;
     let ended = thread::scope(|scope| -> Result<T, Halt> {
-        let (to_mux, at_mux) = sync_channel::<ToMux>(PACKETS_MAX);
+        let (to_mux, at_mux) = queue::<ToMux>(TO_MUX);
         let mut routes: Vec<Route> = Vec::new();
         if let Some((index, way)) = job.plan.video.as_ref().filter(|_| job.takes_pictures()) {
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
@@ -440,9 +456,9 @@ fn converted<'scope>(
     keep: &'scope FirstError,
     index: usize,
     params: StreamParams,
-    to_mux: &SyncSender<ToMux>,
+    to_mux: &Sender<ToMux>,
 ) -> Route {
-    let (to_decode, at_decode) = sync_channel(PACKETS_MAX);
+    let (to_decode, at_decode) = queue(PACKETS);
     let (time_base, to_mux) = (params.time_base, to_mux.clone());
     let video = job.plan.video.as_ref().is_some_and(|(one, _)| *one == index);
     if !video {
@@ -458,7 +474,7 @@ fn converted<'scope>(
         scope.spawn(move || keep.keep(sound()));
         return Route::Decode { index, to: to_decode };
     }
-    let (to_encode, at_encode) = sync_channel(FRAMES_MAX);
+    let (to_encode, at_encode) = queue(FRAMES);
     let encode = move || {
         if !job.plan.rung.encodes_on_gpu() {
             give_way();
@@ -468,7 +484,7 @@ fn converted<'scope>(
     scope.spawn(move || keep.keep(encode()));
     let filters = filter::Pictures::new(job, time_base, to_encode);
     if job.threads.apart {
-        let (to_filter, at_filter) = sync_channel(FRAMES_MAX);
+        let (to_filter, at_filter) = queue(FRAMES);
         scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| drive(job, &at_filter, filters))));
         scope.spawn(move || keep.keep(decode(job, &params, &at_decode, to_filter)));
     } else {

@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::Receiver;
 
+use super::queue::Receiver;
 use super::{Halt, Job, Stage, ToMux, engine, receive};
 use crate::media::error::{MediaError, Refusal};
 use crate::media::ffi::{AvError, Output, Packet, StreamParams};

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::Receiver;
 
+use super::queue::Receiver;
 use super::{Halt, Job, Stage, ToMux, receive};
 use crate::media::control::Gauge;
 use crate::media::convert::io as io_error;

@@ -2,9 +2,9 @@
 //! next stage itself. A queue costs two changes of threads and a place for what lies in it; it pays where both sides have
 //! work enough for a core of their own.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
+use super::queue::{Received, Receiver, Sender};
 use super::{Halt, Job, Stage};
 
 const LOOK_AT_CONTROL: Duration = Duration::from_millis(100);
@@ -18,7 +18,7 @@ pub(super) trait Next<T> {
 }
 
 /// The queue ends where its sender is dropped.
-impl<T> Next<T> for SyncSender<T> {
+impl<T> Next<T> for Sender<T> {
     fn take(&mut self, item: T) -> Stage {
         self.send(item).map_err(|_| Halt::Hungup)
     }
@@ -40,10 +40,10 @@ pub(super) fn drive<T>(job: &Job<'_>, from: &Receiver<T>, mut stage: impl Next<T
 pub(super) fn receive<T>(job: &Job<'_>, from: &Receiver<T>) -> Result<Option<T>, Halt> {
     loop {
         job.control.check()?;
-        match from.recv_timeout(LOOK_AT_CONTROL) {
-            Ok(item) => return Ok(Some(item)),
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => {}
+        match from.receive(LOOK_AT_CONTROL) {
+            Received::Item(item) => return Ok(Some(item)),
+            Received::Ended => return Ok(None),
+            Received::Nothing => {}
         }
     }
 }
