@@ -118,6 +118,10 @@ fn changes(picture: &Picture, video: &Video) -> bool {
         || picture.to_bt709
         || picture.alpha != Alpha::None
         || picture.fps_max.is_some()
+        || picture.source.full_range
+        || video.bits != 8
+        || !video.chroma_420
+        || video.rgb
 }
 
 /// Cores that this process may use.
@@ -128,7 +132,10 @@ pub fn cores() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::Threads;
+    use super::{Threads, changes};
+    use crate::media::device::prove::plain;
+    use crate::media::info::{Colour, Orientation, Rational, Video};
+    use crate::media::plan::{Alpha, Picture};
     use crate::media::preset::VideoCodec;
 
     fn of(cores: u32, share: f64) -> (u32, u32, bool) {
@@ -157,6 +164,62 @@ mod tests {
         let of = |filtered| Threads::by_share(2, 0.5, filtered, VideoCodec::H264);
         assert!(of(true).apart && !of(false).apart);
         assert_eq!((of(false).decoder, of(false).encoder), (2, 4));
+    }
+
+    #[test]
+    fn filters_have_work_where_anything_of_a_picture_changes() {
+        let same = plain(VideoCodec::H264).picture;
+        let video = Video {
+            codec: "mpeg4".to_owned(),
+            profile: String::new(),
+            level: 0,
+            width: same.width,
+            height: same.height,
+            sar: Rational { num: 1, den: 1 },
+            orientation: Orientation::Upright,
+            fps: 25.0,
+            pixel_format: "yuv420p".to_owned(),
+            bits: 8,
+            chroma_420: true,
+            alpha: false,
+            alpha_side_stream: false,
+            rgb: false,
+            colour: Colour::BT709,
+            colour_range_said: true,
+            maybe_interlaced: false,
+            interlaced: false,
+            peak_nits: None,
+            dolby_vision: None,
+            frames: 0,
+            starts_on_key: true,
+            has_pts: true,
+        };
+        assert!(!changes(&same, &video));
+        let pictures: [fn(&mut Picture); 8] = [
+            |picture| picture.width /= 2,
+            |picture| picture.scaled.0 *= 2,
+            |picture| picture.orientation = Orientation::Clockwise,
+            |picture| picture.deinterlace = true,
+            |picture| picture.to_bt709 = true,
+            |picture| picture.alpha = Alpha::OnBlack,
+            |picture| picture.fps_max = Some(30),
+            |picture| picture.source.full_range = true,
+        ];
+        for change in pictures {
+            let mut picture = same.clone();
+            change(&mut picture);
+            assert!(changes(&picture, &video), "{picture:?}");
+        }
+        let videos: [fn(&mut Video); 3] = [
+            |video| video.bits = 10,
+            |video| video.chroma_420 = false,
+            |video| video.rgb = true,
+        ];
+        for change in videos {
+            let mut video = video.clone();
+            change(&mut video);
+            assert!(changes(&same, &video), "{video:?}");
+        }
     }
 
     #[test]

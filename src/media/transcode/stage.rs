@@ -1,5 +1,5 @@
 //! How stages are put together: each takes what the one before it made and hands on what it makes, to a queue or to the
-//! next stage itself. A queue costs two changes of threads and a place for what lies in it; it pays where both sides have
+//! next stage itself. A queue costs changes of threads and a place for what lies in it; it pays where both sides have
 //! work enough for a core of their own.
 
 use std::time::Duration;
