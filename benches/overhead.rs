@@ -180,6 +180,7 @@ fn encoder_options(encode: &VideoEncode) -> Vec<(&'static str, String)> {
     vec![
         ("preset", encode.speed.to_owned()),
         ("profile", "high".to_owned()),
+        ("x264-params", "sync-lookahead=12".to_owned()),
         ("crf", crf),
     ]
 }

@@ -30,6 +30,7 @@ pub(super) mod log;
 mod output;
 mod pages;
 mod raw;
+mod schedule;
 mod signals;
 mod usage;
 
@@ -43,5 +44,6 @@ pub(super) use self::graph::{Graph, Source, has_filter};
 pub(super) use self::input::{Input, Patience, StreamFacts};
 pub(super) use self::output::Output;
 pub(super) use self::raw::Plane;
+pub(super) use self::schedule::take_long_turns;
 pub(super) use self::signals::ignore_stops;
 pub(super) use self::usage::wait;

@@ -15,6 +15,11 @@ use crate::media::preset::VideoCodec;
 /// searches for ever.
 const LOUDEST: f32 = 4.0;
 
+/// Pictures that x264 may have decided on before its frame threads come to them. Of its own accord it takes as many as there are
+/// B-frames and one, and then the threads stand idle while it decides on the next: 4 % of both cores' time over 55 s at 720p. Each
+/// costs the memory of a picture; what more and fewer gave stands in `docs/bench.md`. Where it has one thread it keeps none.
+const DECIDED_AHEAD: u32 = 12;
+
 /// The encoder of a stream, once its first frame has come.
 pub(super) struct Encode<'a> {
     job: &'a Job<'a>,
@@ -212,7 +217,11 @@ fn video_target(job: &Job<'_>, way: &VideoEncode) -> Result<VideoTarget, MediaEr
 /// The options of each encoder, in its own words.
 pub(in crate::media) fn options(way: &VideoEncode) -> Vec<(&'static str, String)> {
     let mut options: Vec<(&'static str, String)> = match way.codec {
-        VideoCodec::H264 => vec![("preset", way.speed.to_owned()), ("profile", "high".to_owned())],
+        VideoCodec::H264 => vec![
+            ("preset", way.speed.to_owned()),
+            ("profile", "high".to_owned()),
+            ("x264-params", format!("sync-lookahead={DECIDED_AHEAD}")),
+        ],
         // x265 writes to stderr by itself unless it is told not to.
         VideoCodec::Hevc => vec![
             ("preset", way.speed.to_owned()),

@@ -55,7 +55,7 @@ use super::chain;
 use super::confine::{Confined, Openings, alone};
 use super::control::{Control, Gauge};
 use super::error::MediaError;
-use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams};
+use super::ffi::{AvError, Device, Frame, Input, Packet, Pass, StreamParams, take_long_turns};
 use super::info::{MediaInfo, Rational};
 use super::limits::Limits;
 use super::plan::{AudioWay, Plan, VideoWay};
@@ -403,6 +403,10 @@ fn run<T>(
     demuxer: Input,
     end: impl FnOnce(usize, &Receiver<ToMux>) -> Result<T, Halt>,
 ) -> Result<T, MediaError> {
+    // x264's threads wake each other for a few rows at a time, and each would take the core from another.
+    if let Err(error) = take_long_turns() {
+        tracing::debug!(%error, "turns are as short as ever");
+    }
     let first_error = FirstError::default();
     let keep = &first_error;
     let ended = thread::scope(|scope| -> Result<T, Halt> {
@@ -412,7 +416,7 @@ fn run<T>(
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
             routes.push(match way {
                 VideoWay::Copy { tags } => Route::copy(job, *index, params, *tags, &to_mux)?,
-                VideoWay::Encode(_) => converted(scope, job, keep, *index, params, &to_mux),
+                VideoWay::Encode(_) => converted(scope, job, keep, *index, params, &to_mux)?,
             });
         }
         if let Some((index, way)) = job.plan.audio.as_ref().filter(|_| job.takes_sound())
@@ -421,12 +425,12 @@ fn run<T>(
             let params = demuxer.params(*index).map_err(engine("read the stream's parameters"))?;
             routes.push(match way {
                 AudioWay::Copy => Route::copy(job, *index, params, None, &to_mux)?,
-                AudioWay::Encode { .. } => converted(scope, job, keep, *index, params, &to_mux),
+                AudioWay::Encode { .. } => converted(scope, job, keep, *index, params, &to_mux)?,
             });
         }
         let expected = routes.len();
         drop(to_mux);
-        scope.spawn(move || keep.keep(demux::demux(job, demuxer, routes)));
+        start(scope, keep, "demux", move || demux::demux(job, demuxer, routes))?;
         let outcome = end(expected, &at_mux);
         drop(at_mux);
         outcome
@@ -457,7 +461,7 @@ fn converted<'scope>(
     index: usize,
     params: StreamParams,
     to_mux: &Sender<ToMux>,
-) -> Route {
+) -> Result<Route, Halt> {
     let (to_decode, at_decode) = queue(PACKETS);
     let (time_base, to_mux) = (params.time_base, to_mux.clone());
     let video = job.plan.video.as_ref().is_some_and(|(one, _)| *one == index);
@@ -471,8 +475,8 @@ fn converted<'scope>(
             };
             drive(job, &at_decode, Decode::open(job, &params, false, filters)?)
         };
-        scope.spawn(move || keep.keep(sound()));
-        return Route::Decode { index, to: to_decode };
+        start(scope, keep, "sound", sound)?;
+        return Ok(Route::Decode { index, to: to_decode });
     }
     let (to_encode, at_encode) = queue(FRAMES);
     let encode = move || {
@@ -481,16 +485,40 @@ fn converted<'scope>(
         }
         Encode::picture(job, index, to_mux).map_or(Ok(()), |encode| drive(job, &at_encode, encode))
     };
-    scope.spawn(move || keep.keep(encode()));
+    start(scope, keep, "encode", encode)?;
     let filters = filter::Pictures::new(job, time_base, to_encode);
     if job.threads.apart {
         let (to_filter, at_filter) = queue(FRAMES);
-        scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| drive(job, &at_filter, filters))));
-        scope.spawn(move || keep.keep(decode(job, &params, &at_decode, to_filter)));
+        let filter = move || filters.map_or(Ok(()), |filters| drive(job, &at_filter, filters));
+        start(scope, keep, "filter", filter)?;
+        start(scope, keep, "decode", move || {
+            decode(job, &params, &at_decode, to_filter)
+        })?;
     } else {
-        scope.spawn(move || keep.keep(filters.map_or(Ok(()), |filters| decode(job, &params, &at_decode, filters))));
+        let decode = move || filters.map_or(Ok(()), |filters| decode(job, &params, &at_decode, filters));
+        start(scope, keep, "decode", decode)?;
     }
-    Route::Decode { index, to: to_decode }
+    Ok(Route::Decode { index, to: to_decode })
+}
+
+/// Starts a stage on a thread with this name, which the threads that libav starts from it take over: `top -H` shows what a
+/// conversion is busy with.
+fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    keep: &'scope FirstError,
+    name: &'static str,
+    stage: impl FnOnce() -> Stage + Send + 'scope,
+) -> Stage {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, move || keep.keep(stage()))
+        .map(drop)
+        .map_err(|error| {
+            Halt::Failed(MediaError::Engine {
+                doing: "start a thread",
+                what: error.to_string(),
+            })
+        })
 }
 
 /// Puts this thread, and those that an encoder starts from it, behind what feeds them. As equals, six of an encoder's leave
