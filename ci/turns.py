@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""ci/turns.py KADR RUN SAMPLES ROUNDS [CLIP]…
-Holds kadr against the peer of a kept run of `kadr bench`, both at work at the same time and by turns of 50 ms: one is stopped
-(SIGSTOP) while the other runs. What slows the machine for a second then slows both, so that a ratio is good to about one
+"""ci/turns.py KADR RESIDENT RUN SAMPLES ROUNDS [CLIP]…
+Holds kadr against the peer of a kept run of `kadr bench`, all at work at the same time and by turns of 50 ms: the others are
+stopped (SIGSTOP) while one runs. What slows the machine for a second then slows all, so that a ratio is good to about one
 hundredth where separate runs differ by a tenth. For each encoded row of RUN, that peer's own arguments.
 
-Time is the sum of a program's turns, from its start to its end; processor time is what the kernel accounts to it. What is
-stopped may still be served by the disk: a sync of some milliseconds can fall into the other's turn.
+Three do the same work: the engine in a process that stays (RESIDENT, `benches/resident.rs`: the job, as the bot has it), the
+process `KADR convert`, and the peer's process. The one that stays has done the work once before.
 
-stdout: an NDJSON line a row: `clip`, `preset`, `by`; `wall_ratio`, `cpu_ratio`, kadr's over the peer's, medians of the rounds,
-with `wall_mad`, `cpu_mad`, their median distances from those; `each`, [time, processor time] of all rounds; `cores_busy` and
-`peer_cores_busy`, medians over the whole process.
+Time is the sum of a program's turns, from its start, or from its job, to its end; processor time is what the kernel accounts to
+it. What is stopped may still be served by the disk: a sync of some milliseconds can fall into another's turn.
+
+stdout: an NDJSON line a row: `clip`, `preset`, `by`; for `job` and `process`: `wall_ratio`, `cpu_ratio`, kadr's over the
+peer's, medians of the rounds, with `wall_mad`, `cpu_mad`, their median distances from those, `cores_busy`, its median, and
+`each`, [time, processor time] of all rounds; `peer_cores_busy`.
 """
 
 import json
@@ -17,6 +20,7 @@ import os
 import select
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +28,7 @@ import time
 TURN_S = 0.05
 
 
-class Runner:
+class Process:
     """A program that is stopped before its first instruction."""
 
     def __init__(self, command):
@@ -39,14 +43,14 @@ class Runner:
             finally:
                 os._exit(127)
         self.command, self.wall_s, self.cpu_s = command, 0.0, None
-        self.ended = os.pidfd_open(self.pid)
+        self.done = os.pidfd_open(self.pid)
         os.waitpid(self.pid, os.WUNTRACED)
 
     def turn(self, within_s):
         """Lets it run for so long, or to its end."""
         began = time.monotonic()
         os.kill(self.pid, signal.SIGCONT)
-        if not select.select([self.ended], [], [], within_s)[0]:
+        if not select.select([self.done], [], [], within_s)[0]:
             os.kill(self.pid, signal.SIGSTOP)
         _, status, usage = os.wait4(self.pid, os.WUNTRACED)
         self.wall_s += time.monotonic() - began
@@ -59,19 +63,53 @@ class Runner:
         if self.cpu_s is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self.ended)
+        os.close(self.done)
 
 
-def pair(first, second):
-    """Both commands by turns; their time and processor time."""
+class Job:
+    """A job of a process that stays, and is stopped between its jobs."""
+
+    def __init__(self, resident, job):
+        self.resident, self.wall_s, self.cpu_s = resident, 0.0, None
+        resident.stdin.write(json.dumps(job).encode() + b"\n")
+        resident.stdin.flush()
+
+    def turn(self, within_s):
+        pid = self.resident.pid
+        began = time.monotonic()
+        os.kill(pid, signal.SIGCONT)
+        said = select.select([self.resident.stdout], [], [], within_s)[0]
+        os.kill(pid, signal.SIGSTOP)
+        # Not reaped: whether it ended is for the pipe to say.
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self.wall_s += time.monotonic() - began
+        if said:
+            report = self.resident.stdout.readline()
+            if not report:
+                raise SystemExit("stop: the process that stays has ended")
+            self.cpu_s = json.loads(report)["cpu_s"]
+
+    def close(self):
+        pass
+
+
+def stay(program):
+    """The process that stays, stopped."""
+    resident = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    os.kill(resident.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, resident.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return resident
+
+
+def by_turns(makers):
+    """All of them by turns, from the first; their time and processor time."""
     runners = []
     try:
-        runners += [Runner(first)]
-        runners += [Runner(second)]
-        while any(runner.cpu_s is None for runner in runners):
-            for runner, other in (runners, runners[::-1]):
-                if runner.cpu_s is None:
-                    runner.turn(TURN_S if other.cpu_s is None else None)
+        for make in makers:
+            runners.append(make())
+        while working := [runner for runner in runners if runner.cpu_s is None]:
+            for runner in working:
+                runner.turn(TURN_S if len(working) > 1 else None)
         return [(runner.wall_s, runner.cpu_s) for runner in runners]
     finally:
         for runner in runners:
@@ -99,40 +137,59 @@ def distance(values):
     return statistics.median(abs(value - middle) for value in values)
 
 
+def held(ours, theirs):
+    """The figures of one of ours against the peer, both (time, processor time) a round."""
+    wall, cpu = ([own[at] / other[at] for own, other in zip(ours, theirs)] for at in (0, 1))
+    return {
+        "wall_ratio": round(statistics.median(wall), 4), "wall_mad": round(distance(wall), 4),
+        "cpu_ratio": round(statistics.median(cpu), 4), "cpu_mad": round(distance(cpu), 4),
+        "cores_busy": round(cores_busy(ours), 3),
+        "each": [[round(a, 4), round(b, 4)] for a, b in zip(wall, cpu)],
+    }
+
+
+def cores_busy(rounds):
+    return statistics.median(cpu_s / wall_s for wall_s, cpu_s in rounds)
+
+
 def main():
-    kadr, run, samples, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-    wanted = sys.argv[5:]
+    kadr, program, run, samples, rounds = *sys.argv[1:5], int(sys.argv[5])
+    wanted = sys.argv[6:]
     # A signal ends it by way of `finally`: nothing stays behind that is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lines = [json.loads(line) for line in open(run)]
     peers = {peer["name"]: peer["program"] for peer in lines[0]["peers"]}
-    with tempfile.TemporaryDirectory(prefix="kadr-turns-") as folder:
-        for row in lines[1:]:
-            if row["by"] not in peers or row["rung"] != "cpu" or row["jobs"] != 1 or not row["arguments"]:
-                continue
-            if wanted and not any(clip in row["clip"] for clip in wanted):
-                continue
-            source = os.path.join(samples, row["clip"])
-            extension = os.path.splitext(row["arguments"][-1])[1]
-            ours = kadr_command(kadr, row, source, os.path.join(folder, "kadr" + extension))
-            theirs = peer_command(peers[row["by"]], row, source, os.path.join(folder, "peer" + extension))
-            each = []
-            for number in range(rounds):
-                if number % 2 == 0:
-                    own, other = pair(ours, theirs)
-                else:
-                    other, own = pair(theirs, ours)
-                each.append((own, other))
-            wall = [own[0] / other[0] for own, other in each]
-            cpu = [own[1] / other[1] for own, other in each]
-            print(json.dumps({
-                "clip": row["clip"], "preset": row["preset"], "by": row["by"],
-                "wall_ratio": round(statistics.median(wall), 4), "wall_mad": round(distance(wall), 4),
-                "cpu_ratio": round(statistics.median(cpu), 4), "cpu_mad": round(distance(cpu), 4),
-                "cores_busy": round(statistics.median(own[1] / own[0] for own, _ in each), 3),
-                "peer_cores_busy": round(statistics.median(other[1] / other[0] for _, other in each), 3),
-                "each": [[round(a, 4), round(b, 4)] for a, b in zip(wall, cpu)],
-            }), flush=True)
+    resident = stay(program)
+    try:
+        with tempfile.TemporaryDirectory(prefix="kadr-turns-") as folder:
+            for row in lines[1:]:
+                if row["by"] not in peers or row["rung"] != "cpu" or row["jobs"] != 1 or not row["arguments"]:
+                    continue
+                if wanted and not any(clip in row["clip"] for clip in wanted):
+                    continue
+                source = os.path.join(samples, row["clip"])
+                extension = os.path.splitext(row["arguments"][-1])[1]
+                output = lambda by: os.path.join(folder, by + extension)
+                job = {"source": source, "output": output("job"), "recipe": row["preset"]}
+                makers = [
+                    lambda: Job(resident, job),
+                    lambda: Process(kadr_command(kadr, row, source, output("kadr"))),
+                    lambda: Process(peer_command(peers[row["by"]], row, source, output("peer"))),
+                ]
+                by_turns(makers[:1])
+                each = [[], [], []]
+                for number in range(rounds):
+                    order = [(number + at) % 3 for at in range(3)]
+                    for at, figures in zip(order, by_turns([makers[at] for at in order])):
+                        each[at].append(figures)
+                print(json.dumps({
+                    "clip": row["clip"], "preset": row["preset"], "by": row["by"],
+                    "job": held(each[0], each[2]), "process": held(each[1], each[2]),
+                    "peer_cores_busy": round(cores_busy(each[2]), 3),
+                }), flush=True)
+    finally:
+        resident.kill()
+        resident.wait()
 
 
 main()

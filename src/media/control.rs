@@ -69,7 +69,7 @@ impl Control {
         self.gauge.encoding(|encoding| {
             if let Encoding::Since(began, cpu_began) = *encoding {
                 let cpu = processor_time().saturating_sub(cpu_began);
-                *encoding = Encoding::Took(began.elapsed(), cpu);
+                *encoding = Encoding::Took((began, Instant::now()), cpu);
             }
         });
     }
@@ -120,12 +120,12 @@ enum Encoding {
     NotYet,
     /// When it began, and the processor time of the process then.
     Since(Instant, Duration),
-    /// How long it took, and the processor time of the process meanwhile.
-    Took(Duration, Duration),
+    /// From when to when, and the processor time of the process meanwhile.
+    Took((Instant, Instant), Duration),
 }
 
-/// Of this process so far.
-fn processor_time() -> Duration {
+/// Processor time of this process so far.
+pub(super) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
@@ -203,11 +203,25 @@ impl Gauge {
     pub fn encode_cores_busy(&self) -> Option<f64> {
         let mut busy = None;
         self.encoding(|encoding| {
-            if let Encoding::Took(wall, cpu) = *encoding {
-                busy = Some(cpu.as_secs_f64() / wall.as_secs_f64()).filter(|busy| busy.is_finite());
+            if let Encoding::Took((began, ended), cpu) = *encoding {
+                let wall_s = (ended - began).as_secs_f64();
+                busy = Some(cpu.as_secs_f64() / wall_s).filter(|busy| busy.is_finite());
             }
         });
         busy
+    }
+
+    /// When the first picture came to the encoder and when it gave its last packet; `None` before, and where no picture was
+    /// encoded.
+    #[must_use]
+    pub fn encoded(&self) -> Option<(Instant, Instant)> {
+        let mut took = None;
+        self.encoding(|encoding| {
+            if let Encoding::Took(span, _) = *encoding {
+                took = Some(span);
+            }
+        });
+        took
     }
 
     fn encoding(&self, change: impl FnOnce(&mut Encoding)) {

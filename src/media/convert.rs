@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::confine::{Confined, Openings, alone};
-use super::control::Control;
+use super::control::{Control, processor_time};
 use super::device::diagnosis::diagnose;
 use super::device::{self, Caps, Cause, Context, Seat};
 use super::error::{MediaError, Refusal};
@@ -59,7 +59,7 @@ pub fn convert(
     limits: &Limits,
     control: &Control,
 ) -> Result<Report, MediaError> {
-    let (began, cpu_began_s) = (Instant::now(), cpu_s());
+    let (began, cpu_began) = (Instant::now(), processor_time());
     let (info, unread) = probe_and(input, limits, control, |unread, _, _| Ok(unread))?;
     let unread = Mutex::new(Some(unread));
     let mut ways = plan(&info, recipe, caps)?;
@@ -76,9 +76,13 @@ pub fn convert(
                 report.reasons.extend(not_copied);
                 report.fallbacks = fallbacks;
                 report.wall_s = began.elapsed().as_secs_f64();
-                report.cpu_s = cpu_s() - cpu_began_s;
+                report.cpu_s = processor_time().saturating_sub(cpu_began).as_secs_f64();
                 report.first_packet_s = control.gauge().first_packet().map(|time| time.as_secs_f64());
                 report.encode_cores_busy = control.gauge().encode_cores_busy();
+                report.encoded_s = control
+                    .gauge()
+                    .encoded()
+                    .map(|span| [span.0, span.1].map(|at| at.saturating_duration_since(began).as_secs_f64()));
                 return Ok(report);
             }
             Err(MediaError::Unfit(why)) => {
@@ -536,26 +540,9 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         cpu_s: 0.0,
         first_packet_s: None,
         encode_cores_busy: None,
+        encoded_s: None,
         in_bytes: info.size_bytes,
         out_bytes: verdict.size_bytes,
         look: Some(Look::from(info)),
     }
-}
-
-/// Processor time of this process so far, seconds (`/proc/self/stat`, in ticks of 10 ms).
-fn cpu_s() -> f64 {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
-        return 0.0;
-    };
-    // The second field is a name in parentheses that may hold spaces; utime and stime are the 12th and 13th after it.
-    let Some((_, fields)) = stat.rsplit_once(')') else {
-        return 0.0;
-    };
-    let ticks: u32 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u32>().ok())
-        .sum();
-    f64::from(ticks) / 100.0
 }

@@ -147,6 +147,9 @@ pub struct Report {
     /// picture was encoded, or in segments.
     #[serde(default)]
     pub encode_cores_busy: Option<f64>,
+    /// When that began and ended, seconds from the request.
+    #[serde(default)]
+    pub encoded_s: Option<[f64; 2]>,
     /// Time that the plan was expected to take, seconds; see [`forecast`](super::forecast).
     #[serde(skip)]
     pub expected_s: f64,

@@ -134,7 +134,9 @@ fn ffmpeg_told_by_the_plan_makes_the_same_packets() {
     }
     assert!(ours["first_packet_s"].as_f64().unwrap() < ours["wall_s"]["median"].as_f64().unwrap());
     assert!(ours["encode_cores_busy"].as_f64().unwrap() > 0.0, "{ours}");
+    assert!(ours["encode_cores_idle"].as_f64().unwrap() >= 0.0, "{ours}");
     assert!(theirs["encode_cores_busy"].is_null(), "{theirs}");
+    assert!(theirs["encode_cores_idle"].is_null(), "{theirs}");
     let svg = std::fs::read_to_string(folder.path().join("it.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.contains("bench_320.mpg"));
     // The peer's point lies on kadr's: two marks, one name.

@@ -113,11 +113,10 @@ impl Judging<'_> {
             shape.frames as f64 * f64::from(shape.width) * f64::from(shape.height),
         );
         let output = piece.output(subject, 0);
-        let encoding: Vec<f64> = by
-            .samples
-            .iter()
-            .filter_map(|sample| sample.encode_cores_busy)
-            .collect();
+        let encoding = |of: fn(&Sample) -> Option<f64>| {
+            let each: Vec<f64> = by.samples.iter().filter_map(of).collect();
+            median(&each).filter(|_| done)
+        };
         let gpu = |of: fn(&super::process::GpuLoad) -> Option<u32>| {
             by.samples.iter().filter_map(|sample| of(sample.gpu.as_ref()?)).max()
         };
@@ -135,7 +134,8 @@ impl Judging<'_> {
             fps: per_s(frames),
             mpx_s: per_s(pixels / 1e6),
             cores_busy: ratio(&cpu, &wall).filter(|_| done),
-            encode_cores_busy: median(&encoding).filter(|_| done),
+            encode_cores_busy: encoding(|sample| sample.encode_cores_busy),
+            encode_cores_idle: encoding(|sample| sample.encode_cores_idle),
             memory_bytes_max: by.memory_bytes_max().filter(|_| done),
             gpu_memory_bytes_max: by
                 .samples

@@ -12,6 +12,7 @@
 
 mod clips;
 mod compare;
+mod cores;
 mod header;
 mod judge;
 mod process;

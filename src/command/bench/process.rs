@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::cores;
 use crate::media::device::nvml;
 use crate::media::usage::{forget_peak, wait};
 
@@ -31,6 +32,7 @@ pub(super) struct Sample {
     pub(super) memory_bytes: Option<u64>,
     pub(super) first_packet_s: Option<f64>,
     pub(super) encode_cores_busy: Option<f64>,
+    pub(super) encode_cores_idle: Option<f64>,
     /// Each job's own time, where there are several.
     pub(super) jobs_s: Vec<f64>,
     pub(super) gpu: Option<GpuLoad>,
@@ -96,6 +98,14 @@ pub(super) fn kadr(args: &[String], folder: &Path, gpus: bool) -> Result<Sample>
     sample.value.first_packet_s = first.filter(|_| reports.len() == 1);
     if let [report] = reports.as_slice() {
         sample.value.encode_cores_busy = report["encode_cores_busy"].as_f64();
+        let at = |index: usize| report["encoded_s"][index].as_f64();
+        let started_s = report["wall_s"].as_f64().map(|wall_s| sample.value.wall_s - wall_s);
+        sample.value.encode_cores_idle = started_s
+            .zip(at(0))
+            .zip(at(1))
+            .and_then(|((started_s, began_s), ended_s)| {
+                cores::idle(&sample.idle, started_s + began_s, started_s + ended_s)
+            });
     }
     sample.value.jobs_s = reports.iter().filter_map(|report| report["wall_s"].as_f64()).collect();
     Ok(sample.value)
@@ -127,6 +137,8 @@ pub(super) fn peer(program: &Path, jobs: &[Vec<String>], folder: &Path, gpus: bo
 
 struct Measured {
     value: Sample,
+    /// How long the cores of the machine had stood idle.
+    idle: Vec<cores::Look>,
     succeeded: bool,
 }
 
@@ -137,6 +149,8 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
         let gpu = gpus.then(|| scope.spawn(|| watch_gpu(&stop)));
         let own_peak = forget_peak();
         let began = Instant::now();
+        let watched = &stop;
+        let cores = scope.spawn(move || cores::watch(watched, began));
         let mut running = Vec::new();
         for command in &mut commands {
             let mut child = command
@@ -159,6 +173,7 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
             ..Sample::default()
         };
         stop.store(true, Relaxed);
+        let idle = cores.join().unwrap_or_default();
         sample.gpu = gpu.and_then(|thread| thread.join().ok().flatten());
         let mut succeeded = true;
         let alone = ended.len() == 1;
@@ -175,6 +190,7 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
         }
         Ok(Measured {
             value: sample,
+            idle,
             succeeded,
         })
     })

@@ -8,7 +8,7 @@ use crate::media::packets::Same;
 /// A column: its title, and what a row says there.
 type Column = (&'static str, fn(&Row) -> String);
 
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 19] = [
     ("clip", |row| row.clip.clone()),
     ("preset", |row| row.preset.clone()),
     ("rung", |row| row.rung.clone()),
@@ -20,6 +20,7 @@ const COLUMNS: [Column; 18] = [
     ("CPU, s", |row| spread(row.cpu_s.as_ref())),
     ("cores", |row| number(row.cores_busy, 2)),
     ("encoding", |row| number(row.encode_cores_busy, 2)),
+    ("idle", |row| number(row.encode_cores_idle, 2)),
     ("MiB", |row| mebibytes(row.memory_bytes_max)),
     ("first, s", |row| number(row.first_packet_s, 3)),
     ("p95, s", |row| number(row.job_p95_s, 2)),
@@ -87,7 +88,7 @@ pub(super) fn ndjson(header: &Header, rows: &[Row]) -> Result<String> {
 
 /// RFC 4180 with numbers as they are; a row's own key names as titles.
 pub(super) fn csv(rows: &[Row]) -> String {
-    let columns: [Column; 24] = [
+    let columns: [Column; 25] = [
         ("clip", |row| row.clip.clone()),
         ("preset", |row| row.preset.clone()),
         ("rung", |row| row.rung.clone()),
@@ -101,6 +102,7 @@ pub(super) fn csv(rows: &[Row]) -> String {
         ("mpx_s", |row| plain(row.mpx_s)),
         ("cores_busy", |row| plain(row.cores_busy)),
         ("encode_cores_busy", |row| plain(row.encode_cores_busy)),
+        ("encode_cores_idle", |row| plain(row.encode_cores_idle)),
         ("memory_bytes_max", |row| plain(row.memory_bytes_max)),
         ("first_packet_s", |row| plain(row.first_packet_s)),
         ("job_p95_s", |row| plain(row.job_p95_s)),

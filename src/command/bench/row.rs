@@ -84,6 +84,9 @@ pub(super) struct Row {
     /// kadr's own, from the first picture at the encoder to its last packet, median; only of one job.
     #[serde(default)]
     pub(super) encode_cores_busy: Option<f64>,
+    /// Cores of the machine that stood idle meanwhile, median.
+    #[serde(default)]
+    pub(super) encode_cores_idle: Option<f64>,
     /// The largest of the rounds, all processes together; null where it cannot be told from the bench's own.
     pub(super) memory_bytes_max: Option<u64>,
     /// Above what was in use before; null without a GPU.
