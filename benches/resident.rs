@@ -1,5 +1,5 @@
 //! The engine in a process that stays, as in the bot: what a job takes where nothing has to be started for it.
-//! `ci/turns.py` builds nothing, starts this and stops it by turns.
+//! `ci/bench parity` builds it; `ci/turns.py` starts it and stops it by turns.
 //!
 //! ```text
 //! stdin    a job a line: `{"source":PATH,"output":PATH,"recipe":"small height:360"}`, one after another, until it is closed

@@ -8,7 +8,8 @@ Three do the same work: the engine in a process that stays (RESIDENT, `benches/r
 process `KADR convert`, and the peer's process. The one that stays has done the work once before.
 
 Time is the sum of a program's turns, from its start, or from its job, to its end; processor time is what the kernel accounts to
-it. What is stopped may still be served by the disk: a sync of some milliseconds can fall into another's turn.
+the process, and of a job what its report says. What is stopped may still be served by the disk: a sync of some milliseconds
+can fall into another's turn.
 
 stdout: an NDJSON line a row: `clip`, `preset`, `by`; for `job` and `process`: `wall_ratio`, `cpu_ratio`, kadr's over the
 peer's, medians of the rounds, with `wall_mad`, `cpu_mad`, their median distances from those, `cores_busy`, its median, and
