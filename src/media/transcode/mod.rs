@@ -80,9 +80,16 @@ const FRAMES: Room = Room {
     refill_at: 0,
     wake_at: 1,
 };
+/// Pictures in memory on their way to an encoder. Its threads stand idle now and then, while one frame waits for rows of another;
+/// with room for several pictures a decoder uses that time, with room for one it has nothing to do but wait for the encoder.
+const TO_ENCODE: Room = Room {
+    items_max: 8,
+    refill_at: 7,
+    wake_at: 1,
+};
 
 /// How much nicer encoders are than the rest of their line.
-const ENCODER_NICE: i32 = 5;
+const ENCODER_NICE: i32 = 3;
 
 /// What the stages counted.
 #[derive(Debug)]
@@ -478,9 +485,11 @@ fn converted<'scope>(
         start(scope, keep, "sound", sound)?;
         return Ok(Route::Decode { index, to: to_decode });
     }
-    let (to_encode, at_encode) = queue(FRAMES);
+    // A card has only so many surfaces.
+    let on_gpu = job.plan.rung.encodes_on_gpu();
+    let (to_encode, at_encode) = queue(if on_gpu { FRAMES } else { TO_ENCODE });
     let encode = move || {
-        if !job.plan.rung.encodes_on_gpu() {
+        if !on_gpu {
             give_way();
         }
         Encode::picture(job, index, to_mux).map_or(Ok(()), |encode| drive(job, &at_encode, encode))
@@ -522,7 +531,7 @@ fn start<'scope>(
 }
 
 /// Puts this thread, and those that an encoder starts from it, behind what feeds them. As equals, six of an encoder's leave
-/// a decoder a seventh of the cores; then they stand idle together until it has its next picture.
+/// a decoder a seventh of the cores; where decoding is most of the work they stand idle together until it has its next picture.
 fn give_way() {
     if let Err(error) = rustix::process::nice(ENCODER_NICE) {
         tracing::debug!(%error, "the encoder goes first all the same");
