@@ -80,9 +80,15 @@ pub use self::threads::cores;
 /// Part of the key of remembered results: raised whenever outputs change.
 pub const ENGINE_VERSION: &str = "3";
 
-/// Gives the memory that jobs have freed back to the system: milliseconds, for the end of one.
+/// Gives the memory that jobs have freed back to the system, which takes milliseconds. Until then it stays for the next one.
 pub fn shrink() {
     ffi::shrink();
+}
+
+/// How much memory jobs have freed and not given back, bytes. Of what [`shrink`] gave back some still counts.
+#[must_use]
+pub fn freed_bytes() -> usize {
+    ffi::freed_bytes()
 }
 
 /// The FFmpeg libraries that this process runs on.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Options, isolated};
+use super::{Options, heap, isolated};
 use crate::crash::{point, point_soon};
 use crate::job::{JobId, Outlook, Parcel, ParcelKind, Reason, Seen, Wish};
 use crate::media::{self, Caps, Control, Limits, Look, MediaError, Preset, Recipe, Report, last_words};
@@ -85,7 +85,9 @@ async fn in_time<T: Send + 'static>(
 ) -> Result<T, MediaError> {
     let within = watch.clone();
     let work = move || {
+        let in_use = heap::in_use();
         let outcome = work();
+        drop(in_use);
         within.ended();
         outcome
     };
@@ -135,9 +137,7 @@ pub(super) fn below_the_chat<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "the conversion keeps the priority of the chat");
         }
-        let done = work();
-        media::shrink();
-        done
+        work()
     };
     std::thread::scope(|scope| scope.spawn(lowered).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -25,6 +25,7 @@
 mod batch;
 mod carry;
 mod engine;
+mod heap;
 mod isolated;
 mod peek;
 mod sweep;

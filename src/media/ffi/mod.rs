@@ -34,7 +34,7 @@ mod schedule;
 mod signals;
 mod usage;
 
-pub(super) use self::av::{AvError, configuration, init, release, shrink, versions};
+pub(super) use self::av::{AvError, configuration, freed_bytes, init, release, shrink, versions};
 pub(super) use self::bsf::ColourTagger;
 pub(super) use self::codec::{AudioTarget, Decoder, Encoder, Pass, VideoTarget, has_encoder, takes_option};
 pub(super) use self::cuda::Device;

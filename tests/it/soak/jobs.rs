@@ -13,6 +13,10 @@ const STEP: usize = 50;
 const OPEN_MAX: usize = 8;
 /// What a job may leave in memory, bytes.
 const SLOPE_MAX: f64 = 1024.0;
+/// Freed memory waits two seconds for the next job; then it is not the process's any more.
+const GIVEN_BACK: Duration = Duration::from_secs(4);
+/// By how much a process at rest may differ from one at rest after fewer jobs, bytes.
+const AT_REST_MAX: u64 = 32 << 20;
 /// Longest wait until pools have let go of what they do not use.
 const SETTLED: Duration = Duration::from_secs(120);
 /// Of twenty jobs two fail, and two are cancelled.
@@ -96,7 +100,7 @@ fn cancel(crowd: &Crowd) {
     }
 }
 
-/// Plays so many more jobs, to their ends.
+/// Plays so many more jobs, to their ends, and waits until the process has nothing that it keeps for the next one.
 async fn play(crowd: &mut Crowd, more: usize) {
     let until = crowd.asked.len() + more;
     let mut moved = Instant::now();
@@ -111,6 +115,7 @@ async fn play(crowd: &mut Crowd, more: usize) {
             "nothing ends any more, {open} jobs are open"
         );
         if crowd.asked.len() == until && open == 0 {
+            tokio::time::sleep(GIVEN_BACK).await;
             return;
         }
         if crowd.asked.len() < until && open < OPEN_MAX {
@@ -166,7 +171,9 @@ async fn a_process_takes_no_more_after_many_jobs_than_after_some() {
     );
     let failed = of(&|kind| kind == Kind::Wrong, &Stands::Told);
     let slope = slope(&samples);
-    let held = last.descriptors <= first.descriptors && last.threads <= first.threads;
+    let held = last.descriptors <= first.descriptors
+        && last.threads <= first.threads
+        && last.resident_bytes <= first.resident_bytes + AT_REST_MAX;
     // What so few jobs leave says nothing of what many leave: that is for `ci/soak`.
     let ok = delivered == rest && held && (!full || (slope < SLOPE_MAX && crowd.asked.len() == jobs));
     let line = format!(
