@@ -7,13 +7,19 @@ hundredth where separate runs differ by a tenth. For each encoded row of RUN, th
 Three do the same work: the engine in a process that stays (RESIDENT, `benches/resident.rs`: the job, as the bot has it), the
 process `KADR convert`, and the peer's process. The one that stays has done the work once before.
 
+In each round the one that stays does the work once more before, alone: for how many cores are kept busy, which is the cores
+of the machine less what the kernel counts as idle (/proc/stat, every 10 ms; what interrupts and others take of a core is not
+idle). From the first picture at the encoder to its last packet; and while the encoder was full, from its first packet to its
+last picture: x264 gives none before it has seen some 40.
+
 Time is the sum of a program's turns, from its start, or from its job, to its end; processor time is what the kernel accounts to
 the process, and of a job what its report says. What is stopped may still be served by the disk: a sync of some milliseconds
 can fall into another's turn.
 
 stdout: an NDJSON line a row: `clip`, `preset`, `by`; for `job` and `process`: `wall_ratio`, `cpu_ratio`, kadr's over the
 peer's, medians of the rounds, with `wall_mad`, `cpu_mad`, their median distances from those, `cores_busy`, its median, and
-`each`, [time, processor time] of all rounds; `peer_cores_busy`.
+`each`, [time, processor time] of all rounds; `peer_cores_busy`; `encode_cores_busy`, `full_cores_busy`, medians, and
+`full_s`, how long the encoder was full; `null` where it never was.
 """
 
 import json
@@ -24,9 +30,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TURN_S = 0.05
+LOOK_EVERY_S = 0.01
 
 
 class Process:
@@ -88,10 +96,68 @@ class Job:
             report = self.resident.stdout.readline()
             if not report:
                 raise SystemExit("stop: the process that stays has ended")
-            self.cpu_s = json.loads(report)["cpu_s"]
+            self.report = json.loads(report)
+            self.cpu_s = self.report["cpu_s"]
 
     def close(self):
         pass
+
+
+class Idle:
+    """How long the cores have stood idle since the machine was started, from one moment to another."""
+
+    def __enter__(self):
+        self.looks, self.over = [], False
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+
+    def watch(self):
+        ticks_s = os.sysconf("SC_CLK_TCK")
+        while True:
+            last = self.over
+            with open("/proc/stat") as stat:
+                counts = stat.readline().split()
+            self.looks.append((time.monotonic(), (int(counts[4]) + int(counts[5])) / ticks_s))
+            if last:
+                return
+            time.sleep(LOOK_EVERY_S)
+
+    def at(self, moment):
+        """Between two looks it is taken to have grown evenly."""
+        for (before, had), (after, has) in zip(self.looks, self.looks[1:]):
+            if before <= moment <= after:
+                return had + (moment - before) / (after - before) * (has - had)
+        raise SystemExit("stop: the idle cores were not watched at the time")
+
+    def busy(self, span):
+        """Cores that were busy in a span of [from, to]; nothing of no span."""
+        if span is None:
+            return None
+        return os.cpu_count() - (self.at(span[1]) - self.at(span[0])) / (span[1] - span[0])
+
+
+def alone(make):
+    """A job with nothing else at work: cores busy while it encodes, and while its encoder is full, and for how long that is."""
+    with Idle() as idle:
+        job = make()
+        job.turn(None)
+        ended = time.monotonic()
+        time.sleep(2 * LOOK_EVERY_S)
+    began = ended - job.report["wall_s"]
+    span = lambda of_job: of_job and [began + of_job[0], began + of_job[1]]
+    encoded, full = span(job.report["encoded_s"]), span(job.report["encoder_full_s"])
+    return idle.busy(encoded), idle.busy(full), full and full[1] - full[0]
+
+
+def middle(values):
+    """The median of those that there are, rounded."""
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 3) if known else None
 
 
 def stay(program):
@@ -178,8 +244,9 @@ def main():
                     lambda: Process(peer_command(peers[row["by"]], row, source, output("peer"))),
                 ]
                 by_turns(makers[:1])
-                each = [[], [], []]
+                each, busy = [[], [], []], []
                 for number in range(rounds):
+                    busy.append(alone(makers[0]))
                     order = [(number + at) % 3 for at in range(3)]
                     for at, figures in zip(order, by_turns([makers[at] for at in order])):
                         each[at].append(figures)
@@ -187,6 +254,7 @@ def main():
                     "clip": row["clip"], "preset": row["preset"], "by": row["by"],
                     "job": held(each[0], each[2]), "process": held(each[1], each[2]),
                     "peer_cores_busy": round(cores_busy(each[2]), 3),
+                    **dict(zip(("encode_cores_busy", "full_cores_busy", "full_s"), map(middle, zip(*busy)))),
                 }), flush=True)
     finally:
         resident.kill()

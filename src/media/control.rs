@@ -60,17 +60,31 @@ impl Control {
 
     /// Notes that the first picture came to the encoder.
     pub(super) fn encoder_began(&self) {
-        self.gauge
-            .encoding(|encoding| *encoding = Encoding::Since(Instant::now(), processor_time()));
+        self.gauge.encoding(|encoding| {
+            *encoding = Encoding {
+                began: Some((Instant::now(), processor_time())),
+                ..Encoding::default()
+            };
+        });
+    }
+
+    /// Notes that the encoder gave a packet: it has all the pictures that it looks ahead.
+    pub(super) fn encoder_gave(&self) {
+        self.gauge.encoding(|encoding| {
+            encoding.gave.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// Notes that the encoder has its last picture.
+    pub(super) fn encoder_fed(&self) {
+        self.gauge.encoding(|encoding| encoding.fed = Some(Instant::now()));
     }
 
     /// Notes that the encoder gave its last packet.
     pub(super) fn encoder_ended(&self) {
         self.gauge.encoding(|encoding| {
-            if let Encoding::Since(began, cpu_began) = *encoding {
-                let cpu = processor_time().saturating_sub(cpu_began);
-                *encoding = Encoding::Took((began, Instant::now()), cpu);
-            }
+            let cpu = |since| processor_time().saturating_sub(since);
+            encoding.ended = encoding.began.map(|(_, since)| (Instant::now(), cpu(since)));
         });
     }
 
@@ -113,15 +127,17 @@ pub struct Gauge {
     encoding: Mutex<Encoding>,
 }
 
-/// The stretch between the first picture at the encoder and its last packet.
+/// What the encoder of pictures went through.
 #[derive(Clone, Copy, Debug, Default)]
-enum Encoding {
-    #[default]
-    NotYet,
-    /// When it began, and the processor time of the process then.
-    Since(Instant, Duration),
-    /// From when to when, and the processor time of the process meanwhile.
-    Took((Instant, Instant), Duration),
+struct Encoding {
+    /// When its first picture came, and the processor time of the process then.
+    began: Option<(Instant, Duration)>,
+    /// When it gave its first packet.
+    gave: Option<Instant>,
+    /// When its last picture came.
+    fed: Option<Instant>,
+    /// When it gave its last packet, and the processor time of the process since the first picture.
+    ended: Option<(Instant, Duration)>,
 }
 
 /// Processor time of this process so far.
@@ -203,7 +219,7 @@ impl Gauge {
     pub fn encode_cores_busy(&self) -> Option<f64> {
         let mut busy = None;
         self.encoding(|encoding| {
-            if let Encoding::Took((began, ended), cpu) = *encoding {
+            if let (Some((began, _)), Some((ended, cpu))) = (encoding.began, encoding.ended) {
                 let wall_s = (ended - began).as_secs_f64();
                 busy = Some(cpu.as_secs_f64() / wall_s).filter(|busy| busy.is_finite());
             }
@@ -217,11 +233,19 @@ impl Gauge {
     pub fn encoded(&self) -> Option<(Instant, Instant)> {
         let mut took = None;
         self.encoding(|encoding| {
-            if let Encoding::Took(span, _) = *encoding {
-                took = Some(span);
-            }
+            let ends = encoding.began.zip(encoding.ended);
+            took = ends.map(|((from, _), (to, _))| (from, to));
         });
         took
+    }
+
+    /// When the encoder gave its first packet and when its last picture came: it was full meanwhile. `None` before, and where
+    /// all pictures came before a packet.
+    #[must_use]
+    pub fn encoder_full(&self) -> Option<(Instant, Instant)> {
+        let mut full = None;
+        self.encoding(|encoding| full = encoding.gave.zip(encoding.fed).filter(|(from, to)| from < to));
+        full
     }
 
     fn encoding(&self, change: impl FnOnce(&mut Encoding)) {

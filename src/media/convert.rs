@@ -79,10 +79,11 @@ pub fn convert(
                 report.cpu_s = processor_time().saturating_sub(cpu_began).as_secs_f64();
                 report.first_packet_s = control.gauge().first_packet().map(|time| time.as_secs_f64());
                 report.encode_cores_busy = control.gauge().encode_cores_busy();
-                report.encoded_s = control
-                    .gauge()
-                    .encoded()
-                    .map(|span| [span.0, span.1].map(|at| at.saturating_duration_since(began).as_secs_f64()));
+                let since = |span: (Instant, Instant)| {
+                    [span.0, span.1].map(|at| at.saturating_duration_since(began).as_secs_f64())
+                };
+                report.encoded_s = control.gauge().encoded().map(since);
+                report.encoder_full_s = control.gauge().encoder_full().map(since);
                 return Ok(report);
             }
             Err(MediaError::Unfit(why)) => {
@@ -541,6 +542,7 @@ fn report(input: &Path, output: &Path, info: &MediaInfo, done: Done) -> Report {
         first_packet_s: None,
         encode_cores_busy: None,
         encoded_s: None,
+        encoder_full_s: None,
         in_bytes: info.size_bytes,
         out_bytes: verdict.size_bytes,
         look: Some(Look::from(info)),

@@ -150,6 +150,10 @@ pub struct Report {
     /// When that began and ended, seconds from the request.
     #[serde(default)]
     pub encoded_s: Option<[f64; 2]>,
+    /// When the encoder gave its first packet and had its last picture, seconds from the request: meanwhile it was full. `None`
+    /// where all pictures came first.
+    #[serde(default)]
+    pub encoder_full_s: Option<[f64; 2]>,
     /// Time that the plan was expected to take, seconds; see [`forecast`](super::forecast).
     #[serde(skip)]
     pub expected_s: f64,

@@ -77,38 +77,41 @@ pub(super) fn output(program: &Path, args: &[String], folder: &Path) -> Result<S
 /// kadr, with all jobs in one process. `args` are those of `kadr convert`.
 pub(super) fn kadr(args: &[String], folder: &Path, gpus: bool) -> Result<Sample> {
     let program = std::env::current_exe().context("find kadr's own program")?;
-    let (stdout, stderr) = (folder.join("kadr.out"), folder.join("kadr.err"));
+    let stderr = folder.join("kadr.err");
     let mut command = command(&program, args, folder);
-    command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
-    let mut sample = measured(vec![command], gpus, |_| None)?;
-    let lines = std::fs::read_to_string(&stdout)?;
-    let lines = lines
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    sample.value.reports = lines.filter(|line| line["type"] == "report").collect();
+    command.stdout(Stdio::piped()).stderr(File::create(&stderr)?);
+    let (mut sample, heard) = measured(vec![command], gpus, reports)?;
+    let heard: Vec<(f64, Value)> = heard.into_iter().flatten().collect();
     if !sample.succeeded {
         bail!("kadr failed: {}", tail(&std::fs::read_to_string(&stderr)?));
     }
-    let reports = &sample.value.reports;
-    // The end of the process counts as its start here: what cannot be told apart is not to kadr's favour.
-    let first = reports.first().and_then(|report| {
-        let (first_s, wall_s) = (report["first_packet_s"].as_f64()?, report["wall_s"].as_f64()?);
-        Some(sample.value.wall_s - wall_s + first_s)
-    });
-    sample.value.first_packet_s = first.filter(|_| reports.len() == 1);
-    if let [report] = reports.as_slice() {
+    if let [(said_s, report)] = heard.as_slice() {
         sample.value.encode_cores_busy = report["encode_cores_busy"].as_f64();
-        let at = |index: usize| report["encoded_s"][index].as_f64();
-        let started_s = report["wall_s"].as_f64().map(|wall_s| sample.value.wall_s - wall_s);
-        sample.value.encode_cores_idle = started_s
-            .zip(at(0))
-            .zip(at(1))
-            .and_then(|((started_s, began_s), ended_s)| {
-                cores::idle(&sample.idle, started_s + began_s, started_s + ended_s)
-            });
+        // A report is said when its job is over: that tells when on this clock the job began.
+        let began_s = report["wall_s"].as_f64().map(|wall_s| said_s - wall_s);
+        let at = |of_job_s: &Value| Some(began_s? + of_job_s.as_f64()?);
+        let encoded = &report["encoded_s"];
+        sample.value.first_packet_s = at(&report["first_packet_s"]);
+        sample.value.encode_cores_idle = at(&encoded[0])
+            .zip(at(&encoded[1]))
+            .and_then(|(from_s, to_s)| cores::idle(&sample.idle, from_s, to_s));
     }
-    sample.value.jobs_s = reports.iter().filter_map(|report| report["wall_s"].as_f64()).collect();
+    sample.value.reports = heard.into_iter().map(|(_, report)| report).collect();
+    let times_s = sample.value.reports.iter().map(|report| report["wall_s"].as_f64());
+    sample.value.jobs_s = times_s.flatten().collect();
     Ok(sample.value)
+}
+
+/// kadr's reports, and when each was said, seconds.
+fn reports(child: &mut Child, began: Instant) -> Vec<(f64, Value)> {
+    let Some(stdout) = child.stdout.take() else {
+        return Vec::new();
+    };
+    let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    let said = lines.map(|line| (began.elapsed().as_secs_f64(), serde_json::from_str::<Value>(&line)));
+    said.filter_map(|(at_s, line)| Some((at_s, line.ok()?)))
+        .filter(|(_, line)| line["type"] == "report")
+        .collect()
 }
 
 /// A peer, a process a job. `watch` asks for its first packet, which costs it a little: not in rounds that count.
@@ -127,10 +130,13 @@ pub(super) fn peer(program: &Path, jobs: &[Vec<String>], folder: &Path, gpus: bo
         command.stderr(errors.try_clone()?);
         commands.push(command);
     }
-    let sample = measured(commands, gpus, first_progress)?;
+    let (mut sample, first_s) = measured(commands, gpus, first_progress)?;
     if !sample.succeeded {
         let what = tail(&std::fs::read_to_string(&stderr)?);
         bail!("`{}` failed: {what}", program.display());
+    }
+    if let [first_s] = first_s.as_slice() {
+        sample.value.first_packet_s = *first_s;
     }
     Ok(sample.value)
 }
@@ -142,8 +148,13 @@ struct Measured {
     succeeded: bool,
 }
 
-/// Runs all at once and waits for each on a thread of its own, so that each one's end is seen when it comes.
-fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Option<Duration>) -> Result<Measured> {
+/// Runs all at once and waits for each on a thread of its own, so that each one's end is seen when it comes. `watch` hears what
+/// one says; its times count from the start of all.
+fn measured<T: Send>(
+    mut commands: Vec<Command>,
+    gpus: bool,
+    watch: fn(&mut Child, Instant) -> T,
+) -> Result<(Measured, Vec<T>)> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let gpu = gpus.then(|| scope.spawn(|| watch_gpu(&stop)));
@@ -158,9 +169,9 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
                 .with_context(|| format!("start `{}`", command.get_program().to_string_lossy()))?;
             let started = Instant::now();
             running.push(scope.spawn(move || {
-                let first = watch(&mut child);
+                let heard = watch(&mut child, began);
                 let usage = wait(&child, own_peak);
-                (usage, first, started.elapsed())
+                (usage, heard, started.elapsed())
             }));
         }
         let mut ended = Vec::new();
@@ -176,8 +187,8 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
         let idle = cores.join().unwrap_or_default();
         sample.gpu = gpu.and_then(|thread| thread.join().ok().flatten());
         let mut succeeded = true;
-        let alone = ended.len() == 1;
-        for (usage, first, took) in ended {
+        let mut all_heard = Vec::new();
+        for (usage, heard, took) in ended {
             let usage = usage.context("wait for what is measured")?;
             succeeded &= usage.status.success();
             sample.cpu_s += usage.cpu.as_secs_f64();
@@ -186,25 +197,25 @@ fn measured(mut commands: Vec<Command>, gpus: bool, watch: fn(&mut Child) -> Opt
                 .zip(usage.memory_bytes_max)
                 .map(|(sum, one)| sum + one);
             sample.jobs_s.push(took.as_secs_f64());
-            sample.first_packet_s = first.filter(|_| alone).map(|first| first.as_secs_f64());
+            all_heard.push(heard);
         }
-        Ok(Measured {
+        let measured = Measured {
             value: sample,
             idle,
             succeeded,
-        })
+        };
+        Ok((measured, all_heard))
     })
 }
 
-/// When ffmpeg says that a packet was written; reads to the end of what it says. Its `frame` counts what went into the
+/// When ffmpeg says that a packet was written, seconds; reads to the end of what it says. Its `frame` counts what went into the
 /// encoder, and its time of the output stands at 0 before the first packet, or is not said.
-fn first_progress(child: &mut Child) -> Option<Duration> {
-    let began = Instant::now();
+fn first_progress(child: &mut Child, began: Instant) -> Option<f64> {
     let stdout = child.stdout.take()?;
     let mut lines = BufReader::new(stdout).lines();
     let first = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let written_us: i64 = line.strip_prefix("out_time_us=")?.trim().parse().ok()?;
-        (written_us != 0).then(|| began.elapsed())
+        (written_us != 0).then(|| began.elapsed().as_secs_f64())
     });
     // It must not block on a full pipe.
     lines.for_each(drop);

@@ -150,10 +150,17 @@ impl Next<Filtered> for Encode<'_> {
             decoding.sent(pts);
         }
         opened.encoder.send(Some(&frame)).map_err(engine("encode"))?;
-        forward(opened, self.index, &self.to)
+        forward(opened, self.index, &self.to)?;
+        if opened.gave && matches!(self.way, Way::Picture(_)) {
+            self.job.control.encoder_gave();
+        }
+        Ok(())
     }
 
     fn end(&mut self) -> Stage {
+        if matches!(self.way, Way::Picture(_)) {
+            self.job.control.encoder_fed();
+        }
         if let Some(opened) = &mut self.opened {
             opened.encoder.send(None).map_err(engine("end the encoder"))?;
             forward(opened, self.index, &self.to)?;
