@@ -59,3 +59,39 @@ fn shrink_later() {
     AWAITED.store(false, Relaxed);
     media::shrink();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::in_use;
+    use crate::media;
+
+    fn resident_bytes() -> usize {
+        let pages = fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = pages.split_whitespace().nth(1).unwrap().parse().unwrap();
+        pages * rustix::param::page_size()
+    }
+
+    #[test]
+    fn what_a_job_freed_is_given_back_when_none_follows() {
+        // Brings the engine up, and with it how memory is kept.
+        let _caps = media::Caps::without_gpus();
+        let job = in_use();
+        let pictures: Vec<Vec<u8>> = (0..128).map(|_| vec![1; 1 << 20]).collect();
+        let most = resident_bytes();
+        drop(pictures);
+        drop(job);
+        let began = Instant::now();
+        while resident_bytes() > most - (64 << 20) {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{} bytes stay",
+                resident_bytes()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
