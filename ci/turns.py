@@ -79,7 +79,7 @@ class Job:
     """A job of a process that stays, and is stopped between its jobs."""
 
     def __init__(self, resident, job):
-        self.resident, self.wall_s, self.cpu_s = resident, 0.0, None
+        self.resident, self.report, self.wall_s, self.cpu_s = resident, None, 0.0, None
         resident.stdin.write(json.dumps(job).encode() + b"\n")
         resident.stdin.flush()
 

@@ -14,7 +14,7 @@ use super::info::{MediaInfo, Orientation, Video};
 use super::plan::{Alpha, Picture, Plan};
 use super::preset::VideoCodec;
 
-/// Of one core, the share of decoding and filtering that is left to one thread; what 0.2 and 0.75 cost stands in `docs/bench.md`.
+/// Of one core, the share of decoding and filtering that is left to one thread; what 0.2 cost stands in `docs/bench.md`.
 const ALONE_MAX: f64 = 0.4;
 
 /// Up to so many cores x264 gets two frame threads a core: with one and a half, its own choice, more of them stand idle
